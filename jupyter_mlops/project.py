@@ -1,0 +1,193 @@
+"""The project: finds the folder, opens the store, wires the parts, hands them out to the faces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import FILE, Config, read_config
+from .errors import BadInput, ProjectNotFound
+from .people import Actor, Members, identify
+from .store import AuditReport, Event, Store
+
+if TYPE_CHECKING:
+    from .datasets import Datasets
+    from .models import Models
+    from .monitoring import Alerts
+    from .objects import Objects
+    from .promotion import Approvals
+    from .runs import RunsService
+
+STATE = ".mlops"
+
+
+class Audit:
+    """The chain of events as evidence."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def verify(self) -> AuditReport:
+        """Recompute every link of the chain; the report names the first fault."""
+        return self._store.verify()
+
+
+class Project:
+    """One project, open in one actor's name. Close it, or use it as a context manager."""
+
+    def __init__(
+        self, root: Path, actor: str | Actor | None, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self.root = root
+        self.state = root / STATE
+        self.config: Config = read_config(root)
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        ignore = self.state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", "utf-8")
+        self.actor = identify(actor, self.state, root)
+        self.store = Store(self.config.store or self.state / "store.sqlite", clock)
+        self.people = Members(self.store, self.actor, self.config.policy)
+        self.audit = Audit(self.store)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The bytes of this project, by content."""
+        from .objects import Objects
+
+        return Objects(self.state / "objects")
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """The datasets and their versions."""
+        from .datasets import Datasets
+
+        return Datasets(self.store, self.people, self.objects)
+
+    @cached_property
+    def runs(self) -> RunsService:
+        """The runs and sweeps, and how to start them."""
+        from .runs import RunsService
+
+        return RunsService(self)
+
+    @cached_property
+    def models(self) -> Models:
+        """The registered models; ``promote`` and ``rollback`` move their aliases."""
+        from .models import Models
+
+        return Models(self)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """The requests to move an alias, and the votes on them."""
+        from .promotion import Approvals
+
+        return Approvals(self)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """What needs somebody's attention."""
+        from .monitoring import Alerts
+
+        return Alerts(self.store, self.people)
+
+    def events(self, since: int | None = None, about: str | None = None) -> Iterator[Event]:
+        """Yield the history in order, after event number ``since``, all of it or ``about`` one thing."""
+        return self.store.events(since or 0, about)
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self.store.close()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Project {self.config.name} at {self.root}, {self.actor.name} acting>"
+
+
+def init_project(
+    path: str | Path = ".", actor: str | Actor | None = None, clock: Callable[[], datetime] | None = None
+) -> Project:
+    """Make ``path`` a project, or complete one: writes mlops.toml where there is none and records its policy.
+
+    The actor becomes the admin where the file names none. Nothing that exists is overwritten.
+    """
+    root = Path(path).expanduser().resolve()
+    if root.exists() and not root.is_dir():
+        raise BadInput(f"{root} is a file", "name a folder")
+    root.mkdir(parents=True, exist_ok=True)
+    file = root / FILE
+    who = identify(actor, root / STATE, root)
+    _write_config(file, root.name, who)
+    project = Project(root, who, clock)
+    try:
+        with project.store.write(who.name, who.proof) as transaction:
+            if transaction.one("SELECT number FROM policies LIMIT 1") is None:
+                project.people.record(transaction, project.config.policy)
+    except BaseException:
+        project.close()
+        raise
+    return project
+
+
+def open_project(
+    path: str | Path | None = None,
+    actor: str | Actor | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> Project:
+    """Open the project at ``path``, else at ``$MLOPS_PROJECT``, else the nearest one upwards from here.
+
+    Raises ``ProjectNotFound`` where there is none.
+    """
+    return Project(find_root(path), actor, clock)
+
+
+def find_root(path: str | Path | None = None) -> Path:
+    """Return the folder of the project that ``open_project`` would open."""
+    named = path if path is not None else os.environ.get("MLOPS_PROJECT") or None
+    start = Path(named).expanduser() if named is not None else Path.cwd()
+    start = start.resolve()
+    for folder in (start,) if named is not None else (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    where = f"{start} holds no {FILE}" if named is not None else f"no {FILE} here or above ({start})"
+    raise ProjectNotFound(f"no project found: {where}", "run `mlops init` in the folder that should be one")
+
+
+def set_whoami(project: Project, name: str) -> Actor:
+    """Remember ``name`` as the actor of this working copy; the environment still wins over it."""
+    actor = Actor(name.strip(), source="whoami --set")
+    file = project.state / "actor"
+    file.write_text(actor.name + "\n", "utf-8")
+    return actor
+
+
+def _write_config(file: Path, name: str, who: Actor) -> None:
+    import tomlkit
+
+    if not file.exists():
+        document = tomlkit.document()
+        document.add("project", tomlkit.table().add("name", name))
+        document.add("people", tomlkit.table().add("admin", [who.name]))
+        document["people"].comment(
+            "roles: viewer contributor operator approver admin, each includes the former"
+        )
+        document.add("aliases", tomlkit.table(is_super_table=True).add("challenger", tomlkit.table()))
+        document["aliases"]["challenger"].comment("moves at once; see the README for approvals and gates")
+        file.write_text(tomlkit.dumps(document), "utf-8")
+        return
+    tables = read_config(file.parent)
+    if not tables.policy.people.admin:
+        document = tomlkit.parse(file.read_text("utf-8"))
+        people = document.setdefault("people", tomlkit.table())
+        people["admin"] = [who.name]
+        file.write_text(tomlkit.dumps(document), "utf-8")

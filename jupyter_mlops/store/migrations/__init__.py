@@ -1,0 +1,1 @@
+"""The tables of the product as numbered SQL that SQLite and PostgreSQL both read."""

@@ -1,0 +1,126 @@
+"""The embedded engine: one SQLite file in WAL mode. Used by ``Store``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..errors import BadInput, StoreFailed
+
+# Below this version two connections that write and checkpoint at the same instant can corrupt the file.
+_WAL_RESET_FIXED = (3, 51, 3)
+_NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "fuse.sshfs",
+    "gluster",
+    "fuse.gluster",
+    "lustre",
+    "drvfs",
+)
+_BUSY_SECONDS = 60.0
+
+
+class SQLiteEngine:
+    """Opens connections to one SQLite file and frames its write transactions."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        refuse_network_file_system(self.path.parent)
+        self.serialised = sqlite3.sqlite_version_info < _WAL_RESET_FIXED
+
+    def connect(self) -> sqlite3.Connection:
+        import sqlite_utils
+
+        try:
+            # one connection a thread; closing them all at the end happens in another thread
+            connection = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            with self._alone():
+                sqlite_utils.Database(connection).enable_wal()
+            connection.row_factory = _as_dict  # after sqlite-utils, which reads its rows by position
+            for pragma in ("synchronous=FULL", "foreign_keys=ON", "fullfsync=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+        return connection
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        with self._alone():  # the last close checkpoints
+            connection.close()
+
+    def execute(
+        self, connection: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]
+    ) -> sqlite3.Cursor:
+        try:
+            return connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+
+    @contextmanager
+    def transaction(self, connection: sqlite3.Connection, *, chained: bool) -> Iterator[None]:
+        """Frame a write: immediate, because a deferred read-then-write fails at once when another wrote."""
+        with self._alone():
+            self.execute(connection, "BEGIN IMMEDIATE", {})
+            try:
+                yield
+                self.execute(connection, "COMMIT", {})
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def protect(self, table: str) -> list[str]:
+        """Return the statements that make ``table`` append-only."""
+        return [
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for verb in ("UPDATE", "DELETE")
+        ]
+
+    def translated(self, error: Exception) -> StoreFailed:
+        text = str(error)
+        if "full" in text:
+            hint = "free some space and repeat; nothing was lost"
+        elif "locked" in text:
+            hint = "another process holds the store for very long; repeat when it is done"
+        elif "readonly" in text or "unable to open" in text:
+            hint = f"check that {self.path.parent} exists and that you may write there"
+        else:
+            hint = "see `mlops audit verify`"
+        return StoreFailed(f"the store {self.path.name} could not be used: {text}", hint)
+
+    def _alone(self) -> Any:
+        if not self.serialised:
+            return nullcontext()
+        return FileLock(f"{self.path}.lock", timeout=_BUSY_SECONDS, poll_interval=0.002, mode=0o600)
+
+
+def refuse_network_file_system(folder: Path) -> None:
+    """Raise ``BadInput`` if ``folder`` lies on a file system where SQLite's WAL cannot work."""
+    mounts = Path("/proc/self/mountinfo")
+    if not mounts.exists():
+        return
+    found = ("", "")
+    for line in mounts.read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        point = fields.split()[4].replace("\\040", " ")
+        if folder.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, rest.split()[0])
+    if found[1].startswith(_NETWORK_FILE_SYSTEMS):
+        raise BadInput(
+            f"{folder} is on a network file system ({found[1]}), where SQLite can lose data",
+            'set [project] store = "env:MLOPS_STORE" and MLOPS_STORE=postgresql://…',
+        )
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}

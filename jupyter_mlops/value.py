@@ -1,0 +1,33 @@
+"""What every value that a verb returns can do: show itself. Read by every ring; drawn by ``views``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Bundle = Mapping[str, Any]
+_draw: Callable[[Any], Bundle] | None = None
+
+
+def draw_values_with(draw: Callable[[Any], Bundle]) -> None:
+    """Make ``draw`` turn values into MIME bundles; the package wires its views in at import."""
+    global _draw
+    _draw = draw
+
+
+class Value:
+    """Base of the values that people look at: text, HTML in a notebook, a dictionary for machines."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value as JSON-ready types."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        return bundle(self)
+
+
+def bundle(value: Any) -> Bundle:
+    """Return the MIME bundle of ``value``: always ``text/plain``, and ``text/html`` where a view exists."""
+    return {"text/plain": repr(value)} if _draw is None else _draw(value)

@@ -77,7 +77,9 @@ def curves(figure: Figure, theme: str) -> Drawing:
     notes = [
         f"first {MOST_CURVES} of {len(figure.series):,} lines" if len(figure.series) > MOST_CURVES else "",
         f"1 point in {stride} of {total:,}" if stride > 1 and not is_line else "",
-        f"{lost:,} values have no place on the log axis" if lost and (figure.x_log or figure.y_log) else "",
+        f"{lost:,} {'value has' if lost == 1 else 'values have'} no place on the log axis"
+        if lost and (figure.x_log or figure.y_log)
+        else "",
     ]
     return Drawing({"width": WIDTH, "height": HEIGHT, "layer": layers}, " · ".join(filter(None, notes)))
 

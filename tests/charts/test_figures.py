@@ -38,7 +38,7 @@ def test_the_kind_of_the_x_axis_follows_the_values():
     assert line("a", {"m": ([1, "feb"], [1, 2])}).series[0].x == ("1", "feb")
     assert line("a", {"m": ([day, np.datetime64("2013-07")], [1, 2])}).series[0].x == (
         "2013-07-01",
-        "2013-07-01",
+        "2013-07-01T00:00:00",
     )
     assert line("a", {"m": ([pd.Timestamp(day), pd.NaT], [1, 2])}).x_type == "time"
     assert line("a", {"m": ([pd.NaT], [1])}).series[0].x == (None,)

@@ -1,0 +1,83 @@
+"""Sources: files outside the store, opened without harm and read so that a change in between is noticed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import BadInput, NotFound, SourceChanged, close_matches
+
+# opening a FIFO must not wait for its writer, and a link put in place of the file must not be followed
+_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+}
+State = tuple[int, ...]
+
+
+def state_of(status: os.stat_result) -> State:
+    """Return what changes when somebody writes a file; a restored mtime still shows in ctime."""
+    changed = status.st_ctime_ns if os.name == "posix" else 0
+    return status.st_ino, status.st_size, status.st_mtime_ns, changed
+
+
+def check_regular(path: Path, status: os.stat_result) -> None:
+    """Raise ``BadInput`` unless ``status`` is that of a regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
+        raise BadInput(f"{path} is {kind}", "commit regular files and folders of them")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open a regular file for reading; raises ``SourceChanged`` if it is not the same when the block ends."""
+    try:
+        check_regular(path, path.lstat())
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with open(descriptor, "rb", buffering=0) as file:
+        before = os.fstat(descriptor)
+        check_regular(path, before)
+        try:
+            yield file, before
+        except OSError as error:
+            if error.filename is None:  # reading failed; errors of other files name them
+                raise unreadable(path, error) from error
+            raise
+        if state_of(os.fstat(descriptor)) != state_of(before):
+            raise changed(path)
+    try:
+        now = path.lstat()
+    except OSError as error:
+        raise changed(path) from error
+    if state_of(now) != state_of(before):
+        raise changed(path)
+
+
+def changed(path: Path) -> SourceChanged:
+    """Return the error that says ``path`` changed while it was read."""
+    return SourceChanged(f"{path} changed while it was read", "commit again when nothing writes to it")
+
+
+def unreadable(path: Path, error: OSError) -> BadInput | NotFound:
+    """Return the error that says why ``path`` cannot be read, with similar names that can."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        try:
+            siblings = [entry.name for entry in os.scandir(path.parent)]
+        except OSError:
+            siblings = []
+        hint = close_matches(path.name, siblings, "check the path; it is read from the current folder")
+        return NotFound(f"there is no {path}", hint)
+    return BadInput(f"{path} cannot be read: {error.strerror or error}", "check who may read it")

@@ -16,11 +16,11 @@ from .store import AuditReport, Event, Store
 
 if TYPE_CHECKING:
     from .datasets import Datasets
-    from .models import Models
-    from .monitoring import Alerts
+    from .monitoring.alerts import Alerts
+    from .monitoring.drift import DriftReport
     from .objects import Objects
-    from .promotion import Approvals
-    from .runs import RunsService
+    from .promotion import Approvals, Policies, Registry
+    from .runs import Tracker
 
 STATE = ".mlops"
 
@@ -69,32 +69,59 @@ class Project:
         return Datasets(self.store, self.people, self.objects)
 
     @cached_property
-    def runs(self) -> RunsService:
+    def runs(self) -> Tracker:
         """The runs and sweeps, and how to start them."""
-        from .runs import RunsService
+        from .models import ModelStore
+        from .runs import Tracker
 
-        return RunsService(self)
+        files = ModelStore(self.objects, lambda: self.people.policy.trust)
+        return Tracker(
+            self.store,
+            self.people,
+            self.objects,
+            self.datasets,
+            self.root,
+            self.state,
+            save_model=files.save,
+            load_model=files.load,
+        )
 
     @cached_property
-    def models(self) -> Models:
+    def models(self) -> Registry:
         """The registered models; ``promote`` and ``rollback`` move their aliases."""
-        from .models import Models
+        from .promotion import Registry
 
-        return Models(self)
+        return Registry(self.store, self.people, self.objects, self.runs, self.datasets, self.approvals)
 
     @cached_property
     def approvals(self) -> Approvals:
         """The requests to move an alias, and the votes on them."""
         from .promotion import Approvals
 
-        return Approvals(self)
+        return Approvals(self.store, self.people, self.datasets)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The policy: shown, and put in force from the file."""
+        from .promotion import Policies
+
+        return Policies(self.store, self.people, self.approvals)
 
     @cached_property
     def alerts(self) -> Alerts:
         """What needs somebody's attention."""
-        from .monitoring import Alerts
+        from .monitoring.alerts import Alerts
 
         return Alerts(self.store, self.people)
+
+    def drift(self, reference: Any, current: Any, columns: list[str] | None = None) -> DriftReport:
+        """Compare ``current`` with ``reference`` column by column: refs, versions or tables."""
+        from .monitoring.drift import drift
+
+        def table(source: Any) -> Any:
+            return self.datasets.get(source) if isinstance(source, str) else source
+
+        return drift(table(reference), table(current), columns)
 
     def events(self, since: int | None = None, about: str | None = None) -> Iterator[Event]:
         """Yield the history in order, after event number ``since``, all of it or ``about`` one thing."""
@@ -161,6 +188,16 @@ def find_root(path: str | Path | None = None) -> Path:
             return folder
     where = f"{start} holds no {FILE}" if named is not None else f"no {FILE} here or above ({start})"
     raise ProjectNotFound(f"no project found: {where}", "run `mlops init` in the folder that should be one")
+
+
+def drift(reference: Any, current: Any, columns: list[str] | None = None) -> DriftReport:
+    """Compare ``current`` with ``reference`` by column: tables, versions, refs of the nearest project."""
+    from .monitoring.drift import drift as compare
+
+    if not isinstance(reference, str) and not isinstance(current, str):
+        return compare(reference, current, columns)
+    with open_project() as project:
+        return project.drift(reference, current, columns)
 
 
 def set_whoami(project: Project, name: str) -> Actor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 Bundle = Mapping[str, Any]
 _draw: Callable[[Any], Bundle] | None = None
@@ -31,3 +32,34 @@ class Value:
 def bundle(value: Any) -> Bundle:
     """Return the MIME bundle of ``value``: always ``text/plain``, and ``text/html`` where a view exists."""
     return {"text/plain": repr(value)} if _draw is None else _draw(value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Listing(Value, Sequence[Any]):
+    """A list of values of one ``kind``, shown as a table."""
+
+    kind: str
+    items: tuple[Any, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"items": [...]}``, the shape of every listing in JSON."""
+        return {"items": [item.to_dict() for item in self.items]}
+
+    def to_pandas(self) -> Any:
+        """Return the listing as a DataFrame, one row an item."""
+        import pandas
+
+        return pandas.DataFrame([item.to_dict() for item in self.items])
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Any, ...]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"<{len(self.items)} {self.kind}>"

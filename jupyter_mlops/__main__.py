@@ -1,0 +1,5 @@
+"""``python -m jupyter_mlops`` is ``mlops``; how a project starts its companions."""
+
+from .cli import main
+
+main()

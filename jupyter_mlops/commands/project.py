@@ -1,0 +1,46 @@
+"""Verbs of the project as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..automation import overview
+from ..people import Role
+from ..project import Project, init_project, set_whoami
+from .session import Session
+from .table import verb
+from .words import FILE
+
+
+@verb("init", role=Role.NONE, project=False)
+@click.argument("path", default=".", type=FILE)
+def init(session: Session, path: str) -> Any:
+    """Make PATH (else this folder) a project: writes mlops.toml, records its policy, makes you its admin."""
+    session.project, session.opened = init_project(Path(path), session.actor), True
+    return overview(session.project)
+
+
+@verb("status", role=Role.VIEWER, chat=True)
+def status(project: Project) -> Any:
+    """Show what waits for you, what runs, what is in production, what drifts."""
+    return overview(project)
+
+
+@verb("whoami", role=Role.NONE, chat=True)
+@click.option("--set", "name", metavar="EMAIL", help="Be this person in this working copy from now on.")
+def whoami(project: Project, name: str | None) -> Any:
+    """Show who you are here, how that is known, and your role."""
+    if name is not None:
+        project.people.actor = set_whoami(project, name)
+    return project.people.whoami()
+
+
+@verb("worker", role=Role.CONTRIBUTOR)
+def worker(project: Project) -> Any:
+    """Keep the records true until interrupted: expired requests, runs whose process is gone."""
+    from ..automation.worker import work
+
+    work(project)

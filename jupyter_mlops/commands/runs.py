@@ -1,0 +1,92 @@
+"""Verbs of runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..people import Role
+from ..project import Project
+from . import outcome
+from .table import verb
+from .words import EXPERIMENT, GRID, INPUT, NOTEBOOK, PARAMETER, RUN_REF
+
+
+@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_runs)
+@click.argument("notebook", type=NOTEBOOK)
+@click.option("-p", "parameters", multiple=True, type=PARAMETER, metavar="KEY=VALUE", help="Set a parameter.")
+@click.option(
+    "--input", "inputs", multiple=True, type=INPUT, metavar="KEY=REF", help="Fix a dataset it reads."
+)
+@click.option("--grid", multiple=True, type=GRID, metavar="KEY=A,B,…", help="Try each of these values.")
+@click.option("--maximize", metavar="METRIC", help="The best run has the largest of it.")
+@click.option("--minimize", metavar="METRIC", help="The best run has the smallest of it.")
+@click.option(
+    "--experiment", type=EXPERIMENT, metavar="NAME", help="Where the runs belong; else the notebook's name."
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="How many run at a time.")
+def run(
+    project: Project,
+    notebook: str,
+    parameters: tuple[tuple[str, Any], ...],
+    inputs: tuple[tuple[str, Any], ...],
+    grid: tuple[tuple[str, Any], ...],
+    maximize: str | None,
+    minimize: str | None,
+    experiment: str | None,
+    workers: int | None,
+) -> Any:
+    """Execute NOTEBOOK once, or once for every combination of --grid."""
+    return project.runs.execute(
+        notebook,
+        parameters=dict(parameters),
+        inputs=dict(inputs),
+        grid=dict(grid) or None,
+        maximize=maximize,
+        minimize=minimize,
+        experiment=experiment,
+        workers=workers,
+    )
+
+
+@verb("runs list", role=Role.VIEWER, alone=True, chat=True)
+@click.option("--where", default="", metavar="FILTER", help="Such as: metrics.auc > 0.8 and parameters.C = 1")
+@click.option("--order", "order_by", metavar="BY", help="Such as: metrics.auc desc")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
+@click.option("--experiment", type=EXPERIMENT, metavar="NAME", help="Only of this experiment.")
+def list_(project: Project, where: str, order_by: str | None, limit: int, experiment: str | None) -> Any:
+    """List runs, newest first."""
+    return project.runs.search(where=where, order_by=order_by, limit=limit, experiment=experiment)
+
+
+@verb("runs show", role=Role.VIEWER, chat=True)
+@click.argument("ref", type=RUN_REF)
+def show(project: Project, ref: str) -> Any:
+    """Show one run: what made it, what came of it, and where it failed."""
+    return project.runs.get(ref)
+
+
+@verb("runs compare", role=Role.VIEWER)
+@click.argument("a", type=RUN_REF)
+@click.argument("b", type=RUN_REF)
+def compare(project: Project, a: str, b: str) -> Any:
+    """Compare two runs: parameters, inputs, metrics."""
+    return project.runs.compare(a, b)
+
+
+@verb("runs resume", role=Role.CONTRIBUTOR, outcome=outcome.of_runs)
+@click.argument("ref", type=RUN_REF)
+def resume(project: Project, ref: str) -> Any:
+    """Execute what a sweep still lacks: runs that were stopped, killed, or never started."""
+    return project.runs.resume(ref)
+
+
+@verb("runs stop", role=Role.OPERATOR)
+@click.argument("ref", type=RUN_REF)
+@click.option("--reason", default="", help="Why.")
+def stop(project: Project, ref: str, reason: str) -> Any:
+    """Stop a run or a sweep."""
+    return project.runs.stop(ref, reason=reason)

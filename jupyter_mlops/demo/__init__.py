@@ -1,0 +1,5 @@
+"""The demo: the product's whole story on real flights, step by step, each step done once however often it is started."""
+
+from .story import Told, tell
+
+__all__ = ["Told", "tell"]

@@ -59,6 +59,7 @@ class PolicyInForce(Value):
     actor: str
     policy: Policy
     file_differs: bool = False
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the policy as JSON-ready types."""
@@ -68,6 +69,7 @@ class PolicyInForce(Value):
             "at": self.at,
             "actor": self.actor,
             "file_differs": self.file_differs,
+            "note": self.note,
             "policy": self.policy.to_document(),
         }
 
@@ -109,12 +111,7 @@ class Members:
 
     def role_of(self, name: str) -> Role:
         """Return the highest role that the policy gives to ``name``; services count as contributors."""
-        people = self.policy.people
-        best = Role.CONTRIBUTOR if name in people.services else Role.NONE
-        for role in Role:
-            if role and _listed(name, getattr(people, role.word)):
-                best = max(best, role)
-        return best
+        return role_in(self.policy, name)
 
     def is_service(self, name: str) -> bool:
         """Return whether ``name`` is a service; services never vote."""
@@ -164,6 +161,16 @@ class Members:
         transaction.event("policy.applied", "policy", number=number, digest=digest)
         differs = policy_digest(self._written) != digest
         return PolicyInForce(number, digest, transaction.at, transaction.actor, policy, differs)
+
+
+def role_in(policy: Policy, name: str) -> Role:
+    """Return the highest role that ``policy`` gives to ``name``; services count as contributors."""
+    people = policy.people
+    best = Role.CONTRIBUTOR if name in people.services else Role.NONE
+    for role in Role:
+        if role and _listed(name, getattr(people, role.word)):
+            best = max(best, role)
+    return best
 
 
 def _listed(name: str, names: tuple[str, ...]) -> bool:

@@ -50,7 +50,7 @@ class Transaction:
         rows = self.all(sql, **parameters)
         return rows[0] if rows else None
 
-    def event(self, verb: str, about: str, **data: Any) -> int:
+    def event(self, verb: str, about: str, /, **data: Any) -> int:
         """Append one event to the chain and return its number; it stands or falls with this transaction."""
         head = self.one("SELECT seq, hash FROM chain WHERE id = 1")
         prev, seq = (head["hash"], int(head["seq"]) + 1) if head else (GENESIS, 1)

@@ -66,8 +66,9 @@ CREATE TABLE versions (
   files BIGINT NOT NULL,
   bytes BIGINT NOT NULL,
   row_count BIGINT,
-  schema_json TEXT NOT NULL,
+  columns_json TEXT NOT NULL,
   profile_json TEXT NOT NULL,
+  detail TEXT NOT NULL,
   parents TEXT NOT NULL,
   message TEXT NOT NULL,
   at TEXT NOT NULL,
@@ -182,6 +183,7 @@ CREATE TABLE model_versions (
   number BIGINT NOT NULL,
   digest TEXT NOT NULL,
   run TEXT,
+  bytes BIGINT NOT NULL,
   detail TEXT NOT NULL,
   author TEXT NOT NULL,
   at TEXT NOT NULL,
@@ -191,6 +193,8 @@ CREATE TABLE model_versions (
 
 CREATE TABLE approvals (
   id TEXT PRIMARY KEY,
+  seq BIGINT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('promotion', 'rollback', 'policy')),
   model TEXT NOT NULL,
   number BIGINT NOT NULL,
   alias TEXT NOT NULL,
@@ -205,19 +209,23 @@ CREATE TABLE approvals (
   at TEXT NOT NULL,
   expires_at TEXT NOT NULL,
   decided_at TEXT,
-  outcome TEXT NOT NULL
+  outcome TEXT NOT NULL,
+  counted TEXT NOT NULL
 );
 CREATE INDEX approvals_state ON approvals (state);
 CREATE INDEX approvals_of ON approvals (model, alias);
+CREATE UNIQUE INDEX approvals_pending ON approvals (kind, model, number, alias) WHERE state = 'pending';
+-- one person, one vote: principal is the person behind the spelling of the actor's name
 -- append-only: votes
 CREATE TABLE votes (
   approval TEXT NOT NULL REFERENCES approvals (id),
+  principal TEXT NOT NULL,
   actor TEXT NOT NULL,
   proof TEXT NOT NULL,
   vote TEXT NOT NULL CHECK (vote IN ('approve', 'reject')),
   reason TEXT NOT NULL,
   at TEXT NOT NULL,
-  PRIMARY KEY (approval, actor)
+  PRIMARY KEY (approval, principal)
 );
 
 CREATE TABLE alerts (

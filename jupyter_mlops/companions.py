@@ -1,4 +1,4 @@
-"""Companions: the processes that stand beside a project, bot, simulator, page, worker. Started by ``up`` and ``demo``."""
+"""Companions: the processes that stand beside a project, bot, simulator, page, worker."""
 
 from __future__ import annotations
 

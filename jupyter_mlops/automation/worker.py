@@ -1,4 +1,4 @@
-"""The worker: keeps the project's records true while nobody looks. Started by ``mlops worker`` and ``mlops up``."""
+"""The worker: keeps the project's records true while nobody looks. For ``mlops worker``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: the product's whole story on real flights, step by step, each step done once however often it is started."""
+"""The demo: the product's whole story on real flights, each step done once however often it is started."""
 
 from .story import Told, tell
 

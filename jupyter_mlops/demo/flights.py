@@ -16,7 +16,7 @@ _KNOWN_AT_DEPARTURE = ["carrier", "origin", "hour", "distance", "dep_delay", *_W
 
 
 def departures(months: list[int], days: list[int] | None = None) -> pandas.DataFrame:
-    """Return the flights of some months (of some days), what was known at departure and whether they came late.
+    """Return the flights of some months (of some days), what was known at departure, and lateness.
 
     One row a flight that arrived; ``late`` is 1 where it arrived more than 15 minutes after schedule.
     """

@@ -1,4 +1,4 @@
-"""The story: a table becomes a version, a notebook a sweep, the best run a model, a click in chat its promotion."""
+"""The story: a table becomes a version, a notebook a sweep, the best run a model, a click its promotion."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ notebooks = ["{NOTEBOOK}"]
 
 @dataclass(frozen=True, slots=True)
 class Told(Value):
-    """What the demo leaves behind: the project's folder, the model in production, its metric, and the report."""
+    """What the demo leaves: the project's folder, the model in production, its metric, the report."""
 
     folder: str
     model: str
@@ -85,14 +85,12 @@ class Told(Value):
 
 
 def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) -> Told:
-    """Play the whole story in ``folder``, a new one or one in which it was interrupted; return what it leaves.
+    """Play the whole story in ``folder``, new or one in which it was interrupted; return what it leaves.
 
     ``say`` is told each step as a sentence, ``show`` is handed the values worth seeing.
     """
     with _project(folder) as project:
-        say(
-            f"A project in {project.root}, Ann ({ANN}) acting. Her policy: production needs another person's approval."
-        )
+        say(f"A project in {project.root}. Ann ({ANN}) acts.")
 
         say("1. Data: January's and February's flights, joined with the weather at departure.")
         flights_version = project.datasets.commit(
@@ -126,9 +124,8 @@ def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) 
                 request = request.wait(60)
             if not request.moved:
                 raise Failed(f"production did not move: {request.state}", "see .mlops/logs/bot.log")
-            say(
-                f"   production is {project.models.get(f'{MODEL}@production').ref}; approved by {_voters(request)}."
-            )
+            holder = project.models.get(f"{MODEL}@production").ref
+            say(f"   production is {holder}; approved by {_voters(request)}.")
 
             say("5. Months later: July's flights, compared with those it learned from.")
             july = project.datasets.commit("flights-july", flights.departures([7]), "July")

@@ -1,4 +1,4 @@
-"""An errand: one person of the simulator waits for a message, and may press a button in it. Run by ``mlops demo``."""
+"""An errand: one person of the simulator waits for a message, and may press a button in it. For the demo."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from .person import Person
 async def run(
     url: str, email: str, channel: str, containing: str, press: str, seconds: float
 ) -> dict[str, Any]:
-    """Wait until ``channel`` holds the bot's message about ``containing``; press the button of that action."""
+    """Wait for the bot's message about ``containing`` in ``channel``; press the button of that action."""
 
     def matches(message: dict[str, Any]) -> bool:
-        return (
-            bool(message["is_bot"])
-            and containing in json.dumps(message)
-            and (not press or bool(_button(message, press)))
-        )
+        if not message["is_bot"] or containing not in json.dumps(message):
+            return False
+        return not press or _button(message, press) is not None
 
     async with Person(url, email) as person:
         message = await person.wait_for_message(channel, matches, timeout=seconds)

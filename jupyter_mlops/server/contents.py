@@ -1,0 +1,352 @@
+"""Contents: what each page shows. Every function here runs on a worker thread and returns a ``Page``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from markupsafe import Markup
+
+from ..commands.session import Session
+from ..commands.table import Verb, registered
+from ..errors import BadInput, Conflict, MLOpsError, Refused
+from ..people import Identity, Role
+from ..project import Project
+from ..store import Event
+from ..value import Listing, Value
+
+EVENTS_A_PAGE = 50
+# not every module: verbs that other packages add are no business of the page, nor may their failures be
+_VERBS_OF = ("approvals", "audit", "data", "models", "monitoring", "policy", "project", "runs")
+RUNS_AT_FIRST, RUNS_AT_MOST = 50, 1_000
+_WHERE_TO_VOTE = (
+    "Only votes of verified people count here. Press Approve or Reject in Slack{channel}, "
+    "or open this page through your own link: `mlops up` prints one for each person."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A template, its title and data; ``nav`` is the entry of the navigation it belongs to."""
+
+    template: str
+    title: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    nav: str = ""
+    status: int = 200
+    project: str = ""
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for: the words of the address, its query, and how a path becomes a link."""
+
+    words: tuple[str, ...]
+    query: Mapping[str, str]
+    link: Callable[[str], str]
+
+    def draw(self, value: Any, heading: int = 0) -> Markup:
+        """Return the HTML of ``value``, escaped by the views."""
+        from ..views import to_html, view
+
+        # to_html is the one place that escapes values
+        return Markup(to_html(view(value), link=self.link, heading=heading, actions=False))  # noqa: S704
+
+
+Content = Callable[[Project, Asked], Page]
+
+
+def ask(
+    project: Project, verb: str, words: tuple[str, ...] = (), options: Mapping[str, str] | None = None
+) -> Any:
+    """Return the value of ``verb``, its words and options parsed as on the command line."""
+    import click
+
+    command = _verbs()[tuple(verb.split())].command
+    arguments: list[str] = []
+    for name, value in (options or {}).items():
+        option = next(o for o in command.params if isinstance(o, click.Option) and name in _names(o))
+        if not option.is_flag:
+            arguments.append(f"--{name}={value}")
+        elif value not in ("", "0", "false"):
+            arguments.append(f"--{name}")
+    try:
+        return command.main(
+            [*arguments, "--", *words], prog_name=verb, standalone_mode=False, obj=Session(project=project)
+        )
+    except click.ClickException as error:
+        raise BadInput(error.format_message()) from error
+
+
+def welcome(project: Project, asked: Asked, content: Content) -> Page:
+    """Return the page for whoever asks: the content for people with a role, the way to get one for others."""
+    identity = project.people.whoami()
+    if identity.role == Role.NONE.word:
+        admins = project.people.policy.people.admin
+        page = Page("no_role.html", "You have no role here yet", {"admins": admins}, status=403)
+    else:
+        page = content(project, asked)
+    return replace(page, project=project.config.name, identity=identity)
+
+
+def overview(project: Project, asked: Asked) -> Page:
+    """What waits for me, what runs, what is in production, what drifts, what happened."""
+    now = ask(project, "status")
+    serving = tuple(model for model in now.models if model.aliases)
+    data = {
+        "now": now,
+        "waiting": [_request(asked, approval) for approval in now.waiting],
+        "asked": _list(asked, "approvals", now.asked),
+        "running": _list(asked, "runs", now.running),
+        "recent": _list(asked, "runs", now.recent),
+        "models": _list(asked, "models", serving),
+        "alerts": _list(asked, "alerts", now.alerts[:5]),
+        "more_alerts": max(len(now.alerts) - 5, 0),
+        "events": _list(asked, "events", _newest(project, 8)),
+    }
+    return Page("overview.html", "Overview", data, "overview")
+
+
+def runs(project: Project, asked: Asked) -> Page:
+    """Runs, newest first or as asked for, and the sweeps they came from."""
+    if "sweep" in asked.query:
+        return sweep(project, replace(asked, words=(asked.query["sweep"],)))
+    query = {name: asked.query.get(name, "").strip() for name in ("where", "order", "experiment")}
+    limit = _number(asked.query.get("limit", ""), RUNS_AT_FIRST, RUNS_AT_MOST)
+    problem: MLOpsError | None = None
+    found: Any = ()
+    try:
+        options = {name: value for name, value in query.items() if value}
+        found = ask(project, "runs list", options={**options, "limit": str(limit)})
+    except BadInput as error:
+        # a slip in the filter belongs above the form it was typed into
+        problem = error
+    data = {
+        "query": query,
+        "problem": problem,
+        "experiments": project.runs.experiments(),
+        "runs": asked.draw(found) if len(found) else "",
+        "more": limit * 4 if len(found) == limit < RUNS_AT_MOST else 0,
+        "sweeps": project.runs.sweeps(experiment=query["experiment"] or None, limit=8),
+    }
+    return Page("runs.html", "Runs", data, "runs", status=problem.status if problem else 200)
+
+
+def run(project: Project, asked: Asked) -> Page:
+    """One run."""
+    found = ask(project, "runs show", asked.words)
+    trail = [("Runs", "runs")]
+    if found.sweep:
+        trail.append((f"sweep {found.sweep}", f"sweeps/{found.sweep}"))
+    return _one(asked, found, "runs", trail)
+
+
+def sweep(project: Project, asked: Asked) -> Page:
+    """One sweep: its runs, and which is best."""
+    return _one(asked, project.runs.sweep(*asked.words), "runs", [("Runs", "runs")])
+
+
+def data_list(project: Project, asked: Asked) -> Page:
+    """The datasets."""
+    return _many(
+        asked,
+        "Data",
+        ask(project, "data list"),
+        "data",
+        "`mlops data commit NAME FILE` makes the first version.",
+    )
+
+
+def dataset(project: Project, asked: Asked) -> Page:
+    """The versions of one dataset."""
+    found = ask(project, "data versions", asked.words)
+    return _many(asked, asked.words[0], found, "data", trail=[("Data", "data")])
+
+
+def data_version(project: Project, asked: Asked) -> Page:
+    """One version of a dataset."""
+    name, number = asked.words
+    found = ask(project, "data show", (f"{name}@v{number}",))
+    return _one(asked, found, "data", [("Data", "data"), (name, f"data/{name}")])
+
+
+def models(project: Project, asked: Asked) -> Page:
+    """The models and what their aliases point at."""
+    found = ask(project, "models list")
+    return _many(
+        asked, "Models", found, "models", "`mlops models register NAME RUN` makes the first version."
+    )
+
+
+def model(project: Project, asked: Asked) -> Page:
+    """The versions of one model, and the history of its aliases."""
+    (name,) = asked.words
+    found = ask(project, "models versions", (name,))
+    page = _many(asked, name, found, "models", trail=[("Models", "models")])
+    return replace(page, data={**page.data, "histories": _histories(project, asked, name)})
+
+
+def model_version(project: Project, asked: Asked) -> Page:
+    """One version of a model, with the history of its model's aliases."""
+    name, number = asked.words
+    found = ask(project, "models show", (f"{name}@v{number}",))
+    page = _one(asked, found, "models", [("Models", "models"), (name, f"models/{name}")])
+    return replace(page, data={**page.data, "histories": _histories(project, asked, name)})
+
+
+def approvals(project: Project, asked: Asked) -> Page:
+    """The requests that wait, and those that are decided."""
+    found = ask(project, "approvals list", options={"all": "1"})
+    waiting = tuple(approval for approval in found if approval.state == "pending")
+    decided = tuple(approval for approval in found if approval.state != "pending")
+    data = {"waiting": _list(asked, "approvals", waiting), "decided": _list(asked, "approvals", decided)}
+    return Page("approvals.html", "Approvals", data, "approvals")
+
+
+def approval(project: Project, asked: Asked) -> Page:
+    """One request, and the means to vote on it."""
+    found = ask(project, "approvals show", asked.words)
+    page = _one(asked, found, "approvals", [("Approvals", "approvals")])
+    data = {**page.data, **_request(asked, found), "hindrance": None, "where": ""}
+    if found.state == "pending":
+        data["hindrance"] = hindrance = project.approvals.may_vote(found.id)
+        data["where"] = _where_to_vote(project, found, hindrance)
+    return replace(page, template="approval.html", data=data)
+
+
+def alerts(project: Project, asked: Asked) -> Page:
+    """What needs attention, and what somebody took care of."""
+    found = ask(project, "alerts list", options={"all": "1"})
+    opened = tuple(alert for alert in found if alert.state == "open")
+    others = tuple(alert for alert in found if alert.state != "open")
+    data = {"open": _list(asked, "alerts", opened), "others": _list(asked, "alerts", others)}
+    return Page("alerts.html", "Alerts", data, "alerts")
+
+
+def alert(project: Project, asked: Asked) -> Page:
+    """One alert, and the means to acknowledge it."""
+    found = ask(project, "alerts show", asked.words)
+    page = _one(asked, found, "alerts", [("Alerts", "alerts")])
+    role = project.people.role_of(project.people.actor.name)
+    return replace(
+        page, template="alert.html", data={**page.data, "alert": found, "may": role >= Role.OPERATOR}
+    )
+
+
+def audit(project: Project, asked: Asked) -> Page:
+    """The history, newest first, a page at a time."""
+    return _audit(project, asked)
+
+
+def audit_verified(project: Project, asked: Asked) -> Page:
+    """The history with the proof that it is whole, or where it is not."""
+    page = _audit(project, asked)
+    return replace(page, data={**page.data, "report": asked.draw(ask(project, "audit verify"))})
+
+
+def _audit(project: Project, asked: Asked) -> Page:
+    about = asked.query.get("about", "").strip()
+    newest = _number_of_events(project)
+    before = _number(asked.query.get("before", ""), newest + 1, newest + 1)
+    if about:
+        matching = [event for event in project.events(about=about) if event.seq < before]
+        events, older = matching[-EVENTS_A_PAGE:], len(matching) > EVENTS_A_PAGE
+    else:
+        since = max(before - 1 - EVENTS_A_PAGE, 0)
+        events, older = [event for event in project.events(since=since) if event.seq < before], since > 0
+    data = {
+        "about": about,
+        "count": newest,
+        "events": _list(asked, "events", tuple(reversed(events))),
+        "older": events[0].seq if older else 0,
+        "latest": before > newest,
+        "report": "",
+    }
+    return Page("audit.html", "Audit", data, "audit")
+
+
+@cache
+def _verbs() -> dict[tuple[str, ...], Verb]:
+    for module in _VERBS_OF:
+        import_module(f"jupyter_mlops.commands.{module}")
+    return registered()
+
+
+def _one(asked: Asked, value: Value, nav: str, trail: list[tuple[str, str]]) -> Page:
+    from ..views import view
+
+    title = view(value).title
+    return Page("value.html", title, {"value": asked.draw(value, heading=1), "steps": trail}, nav)
+
+
+def _many(
+    asked: Asked,
+    title: str,
+    found: Any,
+    nav: str,
+    empty: str = "",
+    trail: list[tuple[str, str]] | None = None,
+) -> Page:
+    return Page(
+        "listing.html",
+        title,
+        {"table": asked.draw(found) if len(found) else "", "empty": empty, "steps": trail or []},
+        nav,
+    )
+
+
+def _list(asked: Asked, kind: str, items: tuple[Any, ...]) -> Markup | str:
+    return asked.draw(Listing(kind, tuple(items))) if items else ""
+
+
+def _histories(project: Project, asked: Asked, name: str) -> list[tuple[str, Markup]]:
+    moves = (
+        (alias, ask(project, "models history", (name, alias)))
+        for alias in project.people.policy.alias_names(name)
+    )
+    return [(alias, asked.draw(found)) for alias, found in moves if len(found)]
+
+
+def _request(asked: Asked, approval: Any) -> dict[str, Any]:
+    """What the forms of a vote need to say what would happen."""
+    if approval.kind == "policy":
+        consequence = "the new policy comes into force"
+    else:
+        consequence = f"{approval.alias} points at {approval.model}"
+    return {"approval": approval, "consequence": consequence}
+
+
+def _where_to_vote(project: Project, approval: Any, hindrance: Refused | Conflict | None) -> str:
+    if hindrance is None or project.people.actor.verified:
+        return ""
+    rule = project.people.policy.alias(approval.model.partition("@")[0], approval.alias)
+    if approval.kind != "policy" and (rule is None or rule.identity != "verified"):
+        return ""
+    return _WHERE_TO_VOTE.format(channel=f" ({project.config.slack.approvals_channel})")
+
+
+def _newest(project: Project, count: int) -> tuple[Event, ...]:
+    since = max(_number_of_events(project) - count, 0)
+    return tuple(reversed(tuple(project.events(since=since))))
+
+
+def _number_of_events(project: Project) -> int:
+    # numbers of events have no gaps, so the newest number is the count
+    newest = project.store.one("SELECT MAX(seq) AS seq FROM events")
+    return int((newest or {}).get("seq") or 0)
+
+
+def _number(text: str, default: int, most: int) -> int:
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadInput(f"'{text}' is no number")
+    return max(1, min(int(text), most))
+
+
+def _names(option: Any) -> list[str]:
+    return [name.lstrip("-") for name in option.opts]

@@ -52,14 +52,14 @@ def make_all_durable(paths: Collection[Path]) -> None:
             pass
 
 
-def place_file(objects: Objects, entry: Entry, path: Path, mode: int) -> None:
+def place_file(objects: Objects, digest: str, path: Path, mode: int, advance: Callable[[int], None]) -> None:
     """Write one blob to ``path``; leaves a file of the same content alone and refuses anything else there."""
     if os.path.lexists(path):
-        if _holds(path, entry.digest):
+        if holds_file(path, digest):
             return
         raise _occupied(path)
     with _beside(path) as temporary:
-        objects.write_to(entry.digest, temporary, mode)
+        objects.write_to(digest, temporary, mode, advance)
         make_durable(temporary)
         try:
             os.link(temporary, path)  # unlike a rename, it never replaces what appeared meanwhile
@@ -108,14 +108,15 @@ def holds_tree(path: Path, entries: tuple[Entry, ...]) -> bool:
     found: set[str] = set()
     for folder, _, names in os.walk(path):
         found.update((Path(folder) / name).relative_to(path).as_posix() for name in names)
-    return found == set(wanted) and all(_holds(path / name, digest) for name, digest in wanted.items())
+    return found == set(wanted) and all(holds_file(path / name, digest) for name, digest in wanted.items())
 
 
 def _is_folder(path: Path) -> bool:
     return stat.S_ISDIR(path.lstat().st_mode)
 
 
-def _holds(path: Path, digest: str) -> bool:
+def holds_file(path: Path, digest: str) -> bool:
+    """Return whether ``path`` is a file with exactly this content."""
     try:
         with opened(path) as (file, _):
             return digest_of_file(file).digest == digest

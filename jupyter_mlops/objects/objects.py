@@ -191,12 +191,12 @@ class Objects:
         """Return the files of a tree, by path."""
         return decoded(self.read(digest), digest)
 
-    def checkout(self, digest: str, path: str | Path, mode: int = 0o644) -> None:
+    def checkout(self, digest: str, path: str | Path, mode: int = 0o644, advance: Advance = _ignore) -> None:
         """Write the bytes under ``digest`` to ``path`` at once or not at all.
 
         Raises ``Conflict`` if something different is there already.
         """
-        checkout.place_file(self, Entry(Path(path).name, mode, 0, digest), Path(path), mode)
+        checkout.place_file(self, digest, Path(path), mode, advance)
 
     def checkout_tree(
         self,

@@ -1,0 +1,90 @@
+"""JSON lines: one object a line, types inferred from every line and recorded. A reader."""
+
+from __future__ import annotations
+
+import base64
+import glob
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from .readers import Form
+from .types import arrow_type, columns_of, declared
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class JSONLines:
+    """Reads ``.jsonl`` and ``.ndjson``."""
+
+    suffixes = (".jsonl", ".ndjson")
+    dates_as_objects = False
+
+    def form(self, path: Path, schema: Any) -> Form:
+        """Return columns and types from all lines of the file."""
+        import polars as pl
+        import pyarrow as pa
+
+        try:
+            names = _first_keys(path)
+            found = pl.scan_ndjson(_literal(path), infer_schema_length=None).collect_schema()
+            # the inference may return later columns in any order
+            order = [*names, *sorted(set(found) - set(names))]
+            typed = found.to_frame().select(order).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+            for name, word in declared(schema, order).items():
+                typed = typed.set(typed.get_field_index(name), pa.field(name, arrow_type(word)))
+            options = {"schema": base64.b64encode(typed.serialize().to_pybytes()).decode()}
+            form = Form(columns_of(typed), 0, options)
+            rows = int(self.scan(path, form).select(pl.len()).collect(engine="streaming").item())
+        except pl.exceptions.PolarsError as error:
+            text = str(error).splitlines()[0]
+            raise BadInput(
+                f"{path} cannot be read as JSON lines: {text}", "write one object a line"
+            ) from error
+        return Form(form.columns, rows, options)
+
+    def scan(self, path: Path, form: Form) -> pl.LazyFrame:
+        """Return the file as a query with the recorded types."""
+        import polars as pl
+        import pyarrow as pa
+
+        typed = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(form.options["schema"])))
+        empty = pl.from_arrow(typed.empty_table())
+        return pl.scan_ndjson(_literal(path), schema=dict(empty.schema))  # type: ignore[union-attr]  # a table
+
+    def polars(self, path: Path, form: Form) -> pl.DataFrame:
+        """Return the file as a polars DataFrame."""
+        return self.scan(path, form).collect(engine="streaming")
+
+    def arrow(self, path: Path, form: Form) -> Any:
+        """Return the file as an Arrow table."""
+        import polars as pl
+
+        return self.polars(path, form).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _literal(path: Path) -> str:
+    return glob.escape(str(path))  # this reader of polars expands patterns and cannot be told not to
+
+
+def _first_keys(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                first = json.loads(line)
+            except ValueError as error:
+                raise BadInput(
+                    f"{path} cannot be read as JSON lines: line {number} is no JSON",
+                    "write one object a line",
+                ) from error
+            if not isinstance(first, dict):
+                raise BadInput(
+                    f"{path} cannot be read as JSON lines: line {number} is no object",
+                    "write one object a line",
+                )
+            return list(first)
+    raise BadInput(f"{path} holds no lines", "write one object a line")

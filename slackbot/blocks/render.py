@@ -1,0 +1,266 @@
+"""Rendering: a view as a Slack message, never over a limit. Used by delivery and the listeners."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_mlops.charts import Figure
+from jupyter_mlops.errors import Refused
+from jupyter_mlops.views.view import Action, Cell, Facts, Heading, Picture, Table, Text, View
+
+from .. import limits, texts
+from .message import Message
+from .words import Block, clean, clip, code, escaped, length, link, mrkdwn, plain
+
+VERBS = {"approve": "primary", "reject": "danger", "alerts acknowledge": "primary"}
+"""What may be done by a button, and how the button looks."""
+
+_NOUNS = {"approve": "approval", "reject": "approval", "alerts acknowledge": "alert"}
+_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_SIGNS = {"good": "✅ ", "warning": "⚠️ ", "bad": "🔴 "}
+_SHOWN_ROWS = 20  # more is for the page
+_CELL = 200
+_FACT_NAME, _FACT = 100, 900
+_PARAGRAPH = 2_800
+_DRAWN_ROOM = 400  # for the lines that say that something is left out
+Link = Callable[[str], str]
+
+
+def _no_link(path: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What a pressed button says: a verb, the id that it is about, and what the person saw."""
+
+    verb: str
+    id: str
+    stamp: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about, as events name it."""
+        return f"{_NOUNS[self.verb]}:{self.id}"
+
+
+def render(
+    view: View,
+    *,
+    link_to: Link = _no_link,
+    pictures: Sequence[str] = (),
+    stamp: str = "",
+    buttons: bool = True,
+) -> Message:
+    """Return ``view`` as a message.
+
+    ``pictures`` are the file ids of the uploaded figures, in order; a figure without one is left out.
+    ``stamp`` travels in every button, so that a press says what the person had before their eyes.
+    """
+    title = f"{_SIGNS.get(view.tone, '')}{clean(view.title)}"
+    first: list[Block] = [{"type": "header", "text": plain(title, limits.HEADER_TEXT)}]
+    if view.summary:
+        first.append(_section(escaped(view.summary, _PARAGRAPH)))
+    last: list[Block] = []
+    if buttons and (actions := _buttons(view.actions, stamp)):
+        last.append({"type": "actions", "elements": actions})
+    if address := link_to(view.path):
+        last.append(_context(link(address, "Open in Jupyter")))
+    shown = _fitted(_body(view, link_to, list(pictures)), first, last)
+    return Message(_fallback(view), [*first, *shown, *last])
+
+
+def figures(view: View) -> list[Figure]:
+    """Return the figures that a message of ``view`` would show."""
+    return [block.figure for block in view.blocks if isinstance(block, Picture)][:1]
+
+
+def read_value(value: str, action_id: str) -> Pressed:
+    """Return what a pressed button says; raises ``Refused`` if it is none that we draw."""
+    try:
+        content = json.loads(value)
+        pressed = Pressed(content["verb"], content["arguments"]["id"], content["stamp"])
+    except (ValueError, TypeError, KeyError):
+        raise Refused(texts.NOT_OURS) from None
+    parts = (pressed.verb, pressed.id, pressed.stamp)
+    if not all(isinstance(part, str) for part in parts) or action_id != _action_id(pressed.verb):
+        raise Refused(texts.NOT_OURS)
+    if pressed.verb not in VERBS or not _ID.fullmatch(pressed.id):
+        raise Refused(texts.NOT_OURS)
+    return pressed
+
+
+def _fallback(view: View) -> str:
+    text = escaped(view.title, limits.HEADER_TEXT)
+    if view.summary:
+        text += f": {escaped(view.summary, limits.FALLBACK_TEXT - length(text) - 2)}"
+    return text
+
+
+def _body(view: View, link_to: Link, pictures: list[str]) -> Iterator[Block]:
+    tables = 0
+    for block in view.blocks:
+        if isinstance(block, Heading):
+            yield _section(f"*{escaped(block.text, limits.HEADER_TEXT)}*")
+        elif isinstance(block, Text):
+            lines = code(block.text, _PARAGRAPH, lines=True) if block.tone == "code" else None
+            yield (
+                _section(lines or escaped(block.text, _PARAGRAPH, lines=True))
+                if block.text
+                else _context(" ")
+            )
+        elif isinstance(block, Facts):
+            yield from _facts(block, link_to)
+        elif isinstance(block, Table):
+            tables += 1
+            yield from _table(block) if tables <= limits.TABLES_PER_MESSAGE else _table_as_text(block)
+        elif isinstance(block, Picture) and pictures:
+            alt = clip(clean(block.figure.alt), limits.IMAGE_ALT_TEXT) or "a figure"
+            yield {"type": "image", "slack_file": {"id": pictures.pop(0)}, "alt_text": alt}
+
+
+def _facts(facts: Facts, link_to: Link) -> Iterator[Block]:
+    fields = [
+        mrkdwn(f"*{escaped(name, _FACT_NAME)}*\n{_said(cell, link_to)}")
+        for name, cell in facts.rows
+        if cell.text
+    ]
+    for start in range(0, len(fields), limits.SECTION_FIELDS):
+        yield {"type": "section", "fields": fields[start : start + limits.SECTION_FIELDS]}
+
+
+def _said(cell: Cell, link_to: Link) -> str:
+    if cell.tone == "code":
+        return code(cell.text, _FACT)
+    address = cell.link if cell.link.startswith(("http://", "https://")) else link_to(cell.link)
+    return link(address, cell.text, _FACT) if cell.link and address else escaped(cell.text, _FACT, lines=True)
+
+
+def _table(table: Table) -> Iterator[Block]:
+    if not table.rows:
+        yield _context(f"_{escaped(table.empty)}_")
+        return
+    columns = table.columns[: limits.TABLE_COLUMNS]
+    rows: list[list[Block]] = [[_bold(name) for name in columns]]
+    room = limits.TABLE_CHARACTERS - sum(len(_text_of(cell)) for cell in rows[0])
+    for row in table.rows[:_SHOWN_ROWS]:
+        cells = [_raw(cell.text) for cell in row[: limits.TABLE_COLUMNS]]
+        room -= sum(len(cell["text"]) for cell in cells)
+        if room < 0:
+            break
+        rows.append(cells)
+    yield {
+        "type": "table",
+        "rows": rows,
+        "column_settings": [
+            {"align": "right" if i in table.numeric else "left"} for i in range(len(columns))
+        ],
+    }
+    yield from _left_out(table, len(rows) - 1)
+
+
+def _table_as_text(table: Table) -> Iterator[Block]:
+    if not table.rows:
+        yield _context(f"_{escaped(table.empty)}_")
+        return
+    grid = [[clip(clean(name), 24) for name in table.columns]]
+    grid += [[clip(clean(cell.text), 24) for cell in row] for row in table.rows[:_SHOWN_ROWS]]
+    widths = [max(len(row[i]) for row in grid) for i in range(len(table.columns))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i in table.numeric else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in grid
+    ]
+    shown, used = 0, 0
+    while shown < len(lines) and used + length(lines[shown]) + 1 <= _PARAGRAPH // 2:
+        used += length(lines[shown]) + 1
+        shown += 1
+    if shown > 1:
+        yield _section(code("\n".join(lines[:shown]), _PARAGRAPH, lines=True))
+    yield from _left_out(table, max(shown - 1, 0))
+
+
+def _left_out(table: Table, shown: int) -> Iterator[Block]:
+    more = len(table.rows) - shown + table.more
+    if more:
+        yield _context(f"… and {more:,} more")
+
+
+def _buttons(actions: Sequence[Action], stamp: str) -> list[Block]:
+    buttons: list[Block] = []
+    for action in actions:
+        if action.verb not in VERBS:
+            continue
+        value = json.dumps({"verb": action.verb, "arguments": dict(action.arguments), "stamp": stamp})
+        button: Block = {
+            "type": "button",
+            "action_id": _action_id(action.verb),
+            "text": plain(action.label, limits.BUTTON_TEXT),
+            "value": value,
+            "style": VERBS[action.verb],
+        }
+        if action.confirm:
+            button["confirm"] = {
+                "title": plain(f"{action.label}?", limits.CONFIRM_TITLE),
+                "text": plain(action.confirm, limits.CONFIRM_TEXT),
+                "confirm": plain(action.label, limits.CONFIRM_BUTTON),
+                "deny": plain("Cancel", limits.CONFIRM_BUTTON),
+            }
+        if length(value) <= limits.BUTTON_VALUE:
+            buttons.append(button)
+    return buttons[: limits.ACTIONS_ELEMENTS]
+
+
+def _action_id(verb: str) -> str:
+    return verb.replace(" ", "_")
+
+
+def _fitted(body: Iterator[Block], first: list[Block], last: list[Block]) -> list[Block]:
+    """Return as much of ``body`` as a message still holds, and a line that says so if that is not all."""
+    blocks_left = limits.MESSAGE_BLOCKS - len(first) - len(last) - 1
+    room = limits.MESSAGE_BLOCKS_CHARACTERS - _DRAWN_ROOM - sum(map(_weight, (*first, *last)))
+    shown: list[Block] = []
+    for block in body:
+        weight = 0 if block["type"] == "table" else _weight(block)
+        if not blocks_left or weight > room:
+            return [*shown, _context("… the rest is too long for a message")]
+        shown.append(block)
+        blocks_left -= 1
+        room -= weight
+    return shown
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(
+            length(item) if key == "text" and isinstance(item, str) else _weight(item)
+            for key, item in value.items()
+        )
+    return sum(map(_weight, value)) if isinstance(value, list) else 0
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": mrkdwn(text)}
+
+
+def _context(text: str) -> Block:
+    return {"type": "context", "elements": [mrkdwn(text)]}
+
+
+def _raw(text: str) -> Block:
+    return {"type": "raw_text", "text": clip(clean(text), _CELL) or "–"}
+
+
+def _bold(text: str) -> Block:
+    word = {"type": "text", "text": clip(clean(text), _CELL) or "–", "style": {"bold": True}}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [word]}]}
+
+
+def _text_of(cell: Block) -> str:
+    return str(cell["elements"][0]["elements"][0]["text"])

@@ -72,7 +72,7 @@ def bars(figure: Figure, theme: str) -> Drawing:
         step = 8 + 13 * len(groups) if grouped else 26
         size = {"width": WIDTH - 100, "height": max(60, step * len(shown))}
     else:
-        step = 16 + 26 * len(groups) if grouped else 64
+        step = 16 + 36 * len(groups) if grouped else 64
         size = {"width": min(WIDTH, max(180, step * len(shown))), "height": HEIGHT - 40}
     note = f"first {MOST_BARS} of {len(names):,}" if len(names) > MOST_BARS else ""
     return Drawing({**size, "layer": layers}, note)

@@ -19,7 +19,7 @@ _ATTACHMENT_KEYS = frozenset(
 )
 
 
-def accept_content(arguments: Arguments, file_exists: FileExists) -> JSON:
+def accept_content(arguments: Arguments, file_exists: FileExists, *, too_long: str = "msg_too_long") -> JSON:
     """Return the content that a call carries; only the parts that it names, ``no_text`` if it names none."""
     content: JSON = {}
     if "markdown_text" in arguments:
@@ -34,7 +34,7 @@ def accept_content(arguments: Arguments, file_exists: FileExists) -> JSON:
     if blocks is not None:
         content["blocks"] = blockkit.accept_blocks(blocks, file_exists)
         if blockkit.too_long(content["blocks"]):
-            raise Refusal("msg_blocks_too_long")
+            raise Refusal(too_long)
     attachments = arguments.json("attachments", "invalid_arguments")
     if attachments is not None:
         content["attachments"] = _accept_attachments(attachments, file_exists)

@@ -36,22 +36,19 @@ class Interactions:
     # what people do
 
     def say(self, user: User, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
-        """Post plain text as a person; a mention of the bot, or a direct message, is an event for it."""
+        """Post plain text as a person; the app hears of it if it subscribed to such an event."""
         if not text.strip():
             raise Refusal("no_text", status=400)
         bot = self._workspace.bot
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         content = re.sub(rf"(?<!\w)@{re.escape(bot.name)}\b", f"<@{bot.id}>", escaped)
         message = self._slack.post(channel.id, user.id, {"text": content}, thread_ts=thread_ts)
-        kinds = ["message"] if channel.is_im else ["app_mention"] if f"<@{bot.id}>" in content else []
-        for kind in kinds:
-            event = {
-                **self._slack.message_json(message),
-                "type": kind,
-                "channel": channel.id,
-                "event_ts": message.ts,
-            }
-            self.send_event(event | ({"channel_type": "im"} if channel.is_im else {}))
+        subscribed = self._slack.events
+        event = {**self._slack.message_json(message), "channel": channel.id, "event_ts": message.ts}
+        if channel.is_im and "message.im" in subscribed:
+            self.send_event({**event, "type": "message", "channel_type": "im"})
+        elif f"<@{bot.id}>" in content and not channel.is_im and "app_mention" in subscribed:
+            self.send_event({**event, "type": "app_mention"})
         return message
 
     def send_event(self, event: JSON) -> None:

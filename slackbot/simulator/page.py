@@ -8,6 +8,7 @@ token that is written into the page.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import html
 import json
@@ -27,9 +28,12 @@ from .workspace import Channel, Message, User
 _STATIC = {
     "page.js": "text/javascript",
     "blocks.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "emoji.js": "text/javascript",
     "modal.js": "text/javascript",
     "text.js": "text/javascript",
     "page.css": "text/css",
+    "icon.svg": "image/svg+xml",
 }
 _HEADERS = {
     "Content-Security-Policy": (
@@ -144,7 +148,7 @@ class Page:
         return web.json_response(
             {
                 "team": self._workspace.identity.team_name,
-                "bot": self._workspace.bot.id,
+                "bot": {"id": self._workspace.bot.id, "name": self._workspace.bot.real_name},
                 "people": [_person(user) for user in people],
                 "channels": channels,
                 "commands": list(self._slack.commands),
@@ -193,7 +197,8 @@ class Page:
         """Tell a page of every change that its user may see, as server-sent events."""
         user = self._user(request.query.get("user"))
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
-        with self._slack.feed.listen() as changes:
+        # a page that was closed is no fault of anybody's
+        with self._slack.feed.listen() as changes, contextlib.suppress(ConnectionError):
             await response.prepare(request)
             await response.write(b"retry: 1000\n\n")
             while True:
@@ -204,8 +209,15 @@ class Page:
                     continue
                 if change is None:
                     return response
-                if change.get("user") in (None, user.id):
+                if self._concerns(change, user):
                     await response.write(f"data: {json.dumps(change)}\n\n".encode())
+        return response
+
+    def _concerns(self, change: JSON, user: User) -> bool:
+        channel = change.get("channel")
+        return change.get("user") in (None, user.id) and (
+            channel is None or self._workspace.is_member(channel, user.id)
+        )
 
     # doing
 

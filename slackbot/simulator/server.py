@@ -49,6 +49,8 @@ class Simulator:
         Tells the seconds since 1970; tests turn it.
     commands
         The slash commands that the app has.
+    events
+        The events that the app subscribed to, of ``app_mention`` and ``message.im``.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Simulator:
         channels: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         commands: Sequence[str] = ("/mlops",),
+        events: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
@@ -73,7 +76,7 @@ class Simulator:
         people = [self.workspace.add_user(user["email"], user.get("name") or user["email"]) for user in users]
         for channel in channels:
             self.workspace.add_channel(channel, [self.workspace.bot.id, *(person.id for person in people)])
-        self._slack = Slack(self.workspace, clock, tuple(commands))
+        self._slack = Slack(self.workspace, clock, tuple(commands), tuple(events))
         self._page = Page(self._slack)
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None

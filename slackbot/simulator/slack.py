@@ -31,17 +31,24 @@ class Interaction:
 class Slack:
     """Holds the workspace and everything short-lived around it."""
 
-    def __init__(self, workspace: Workspace, clock: Callable[[], float], commands: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        clock: Callable[[], float],
+        commands: tuple[str, ...],
+        events: tuple[str, ...],
+    ) -> None:
         self.workspace = workspace
         self.clock = clock
         self.commands = commands
+        self.events = events
         self.base_url = ""
         self.faults = Faults()
         self.feed = Feed()
         self.modals = Modals(clock)
         self.passes = Passes(clock)
         self.throttle = Throttle(clock)
-        self.socket_mode = SocketMode(workspace.identity.app_id, clock, self.faults)
+        self.socket_mode = SocketMode(workspace.identity.app_id, clock, self.faults, self.feed)
         self.interactions: dict[str, Interaction] = {}
         self.complaints: list[str] = []
         """What the app did wrong where Slack has no reply to tell it, such as a bad answer to an envelope."""

@@ -17,6 +17,7 @@ from aiohttp import WSMsgType, web
 
 from .. import limits
 from .faults import Faults
+from .feed import Feed
 from .refusal import JSON
 
 EnvelopeKind = Literal["slash_commands", "interactive", "events_api"]
@@ -47,12 +48,13 @@ class Socket:
 class SocketMode:
     """Hands envelopes to the app, one socket each, in turn."""
 
-    def __init__(self, app_id: str, clock: Callable[[], float], faults: Faults) -> None:
+    def __init__(self, app_id: str, clock: Callable[[], float], faults: Faults, feed: Feed) -> None:
         self.ack_seconds = limits.ACK_SECONDS
         self.event_retry_seconds: tuple[float, ...] = limits.EVENT_RETRY_SECONDS
         self._app_id = app_id
         self._clock = clock
         self._faults = faults
+        self._feed = feed
         self._tickets: dict[str, float] = {}
         self._sockets: list[Socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,6 +85,7 @@ class SocketMode:
             return connection
         socket = Socket(connection, request.transport)
         self._sockets.append(socket)
+        self._feed.tell("connection")
         try:
             await connection.send_json(
                 {
@@ -95,6 +98,7 @@ class SocketMode:
             await self._read(socket)
         finally:
             self._sockets.remove(socket)
+            self._feed.tell("connection")
             socket.lost()
         return connection
 

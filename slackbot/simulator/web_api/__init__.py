@@ -101,7 +101,6 @@ METHODS: Mapping[str, Method] = {
             conversations.history,
             _words("channel"),
             _words(f"{_PAGE} {_RANGE}"),
-            takes_json=False,
         ),
         Method(
             "conversations.replies",

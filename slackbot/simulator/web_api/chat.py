@@ -13,7 +13,7 @@ from ..workspace import Channel, Message
 def post_message(slack: Slack, arguments: Arguments) -> JSON:
     """Post a message that everybody in the channel sees."""
     channel = slack.channel_for_app(arguments.text("channel"))
-    content = accept_content(arguments, slack.workspace.has_image)
+    content = accept_content(arguments, slack.workspace.has_image, too_long="msg_blocks_too_long")
     content["text"] = content["text"][: limits.MESSAGE_TEXT]
     metadata = accept_metadata(arguments)
     if metadata:

@@ -19,7 +19,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def simulator(tmp_path: Path, clock: Clock) -> AsyncIterator[Simulator]:
-    simulator = Simulator(tmp_path / "slack", users=[ANN, BO], channels=["churn"], clock=clock)
+    simulator = Simulator(
+        tmp_path / "slack", users=[ANN, BO], channels=["churn"], clock=clock, events=["app_mention"]
+    )
     await simulator.start()
     yield simulator
     await simulator.stop()

@@ -1,4 +1,4 @@
-"""The server extension: a page and a REST interface behind Jupyter's own authentication. Loaded by Jupyter Server."""
+"""The server extension: a page and a REST interface behind Jupyter's own authentication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m jupyter_mlops.server``: serve the page of one project until told to end, or until the parent ends."""
+"""``python -m jupyter_mlops.server``: serve the page of one project until told to end."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from jinja2 import Environment
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
 from markupsafe import Markup, escape
 from traitlets import Integer
@@ -28,7 +29,7 @@ def said(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 escaped before
 
 
-class MLOpsApp(ExtensionAppJinjaMixin, ExtensionApp):  # type: ignore[misc] # traitlets ships no types
+class MLOpsApp(ExtensionAppJinjaMixin, ExtensionApp):
     """Serves the page at ``mlops/`` and the REST interface at ``mlops/api/``."""
 
     name = "jupyter_mlops"
@@ -43,17 +44,19 @@ class MLOpsApp(ExtensionAppJinjaMixin, ExtensionApp):  # type: ignore[misc] # tr
 
     def initialize_settings(self) -> None:
         """Make the threads and the projects that every request shares."""
-        self.projects = OpenProjects(self.serverapp.root_dir)
+        server: Any = self.serverapp
+        self.projects = OpenProjects(server.root_dir)
         self.workers = ThreadPoolExecutor(self.threads, thread_name_prefix="mlops-page")
-        self.jinja2_env.trim_blocks = self.jinja2_env.lstrip_blocks = True
-        self.jinja2_env.filters.update(ago=ago, said=said)
+        environment: Environment = self.settings[f"{self.name}_jinja2_env"]
+        environment.trim_blocks = environment.lstrip_blocks = True
+        environment.filters.update(ago=ago, said=said)
 
     def initialize_handlers(self) -> None:
         """Add the routes of page and REST interface."""
         self.handlers.extend(routes())
 
     async def in_project(self, actor: Actor | None, work: Callable[[Project], Answer]) -> Answer:
-        """Return ``work(project)``, done on a worker thread: the event loop touches neither facts nor files."""
+        """Return ``work(project)``, done on a worker thread: the event loop touches no facts."""
 
         def job() -> Answer:
             with self.projects.lease(actor) as project:

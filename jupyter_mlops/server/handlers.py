@@ -1,11 +1,11 @@
-"""Handlers: authenticate, call a verb on a worker thread, answer with a page or with JSON. Made by ``routes``."""
+"""Handlers: authenticate, call a verb on a worker thread, answer with HTML or JSON. Made by ``routes``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from http.client import responses
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from jupyter_server.auth.decorator import authorized
@@ -20,6 +20,7 @@ from .contents import Asked, Content, Page, ask, welcome
 from .identity import actor_of
 
 LONGEST_TEXT = 4_000
+Method = TypeVar("Method", bound=Callable[..., Any])
 _CODES = {400: "bad_input", 401: "refused", 403: "refused", 404: "not_found", 405: "method_not_allowed"}
 _POLICY = (
     "default-src 'self'",
@@ -33,7 +34,21 @@ _POLICY = (
 )
 
 
-class _ProjectHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[misc] # jupyter_server types loosely
+def guarded(action: str, noun: str) -> Callable[[Method], Method]:
+    """Close a method to strangers, and to users whom Jupyter's authorizer denies ``action`` on our ``noun``.
+
+    Both words are always given: left to itself, Jupyter's decorator keeps those of the first request.
+    """
+
+    def guard(method: Method) -> Method:
+        permitted: Any = authorized(action=action, resource=f"jupyter_mlops:{noun}")(method)
+        closed: Any = web.authenticated(permitted)
+        return cast(Method, closed)
+
+    return guard
+
+
+class _ProjectHandler(ExtensionHandlerMixin, JupyterHandler):
     """What page and REST have in common: the actor, the project, and text that is fit to be passed on."""
 
     @property
@@ -44,7 +59,8 @@ class _ProjectHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[mi
     async def in_project(self, work: Callable[[Project], Any]) -> Any:
         """Return ``work(project)`` with the project open in the name of Jupyter's user."""
         actor = actor_of(self.identity_provider, self.current_user)
-        return await self.extensionapp.in_project(actor, work)
+        app: Any = self.extensionapp
+        return await app.in_project(actor, work)
 
     def texts(self, given: Mapping[str, Any], allowed: tuple[str, ...]) -> dict[str, str]:
         """Return the given texts; raises ``BadInput`` for an unknown name or what is no fit text."""
@@ -66,7 +82,7 @@ class _ProjectHandler(ExtensionHandlerMixin, JupyterHandler):  # type: ignore[mi
         return text
 
 
-class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):  # type: ignore[misc]
+class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
     """Answers with HTML."""
 
     @property
@@ -79,9 +95,9 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):  # type: ignore[
         self.set_header("Cache-Control", "no-store")
         self.set_header("Referrer-Policy", "same-origin")
 
-    async def prepare(self) -> None:
+    async def prepare(self, **options: Any) -> None:
         """Take the token out of the address once it has become a cookie."""
-        await super().prepare()
+        await super().prepare(**options)
         if not self._finished and self.request.method == "GET" and "token" in self.request.query_arguments:
             rest = [
                 (name, value)
@@ -139,7 +155,7 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):  # type: ignore[
         self.finish(html)
 
 
-class RestHandler(_ProjectHandler, APIHandler):  # type: ignore[misc]
+class RestHandler(_ProjectHandler, APIHandler):
     """Answers with JSON: a value's ``to_dict()``, or the one error envelope."""
 
     async def call(
@@ -186,8 +202,7 @@ def shows(content: Content, noun: str) -> type[PageHandler]:
     """Return the handler of a page that reads."""
 
     class Shows(PageHandler):
-        @web.authenticated
-        @authorized(action="read", resource=f"jupyter_mlops:{noun}")
+        @guarded("read", noun)
         async def get(self, *words: str) -> None:
             await self.show(content, *words)
 
@@ -198,8 +213,7 @@ def acts(verb: str, noun: str, content: Content, fields: tuple[str, ...] = ()) -
     """Return the handler of a form that changes something; ``content`` is shown again when it cannot."""
 
     class Acts(PageHandler):
-        @web.authenticated
-        @authorized(action="write", resource=f"jupyter_mlops:{noun}")
+        @guarded("write", noun)
         async def post(self, *words: str) -> None:
             await self.act(verb, fields, content, *words)
 
@@ -210,8 +224,7 @@ def checks(content: Content, noun: str) -> type[PageHandler]:
     """Return the handler of a form whose answer is a page: long to make, so never made on a mere visit."""
 
     class Checks(PageHandler):
-        @web.authenticated
-        @authorized(action="read", resource=f"jupyter_mlops:{noun}")
+        @guarded("read", noun)
         async def post(self, *words: str) -> None:
             await self.show(content, *words)
 
@@ -224,11 +237,10 @@ def reads(
     options: tuple[str, ...] = (),
     word: Callable[..., tuple[str, ...]] = lambda *words: words,
 ) -> type[RestHandler]:
-    """Return the REST handler that answers GET with a verb's value; ``word`` makes its words of the address."""
+    """Return the REST handler that answers GET with a verb's value; ``word`` makes words of the address."""
 
     class Reads(RestHandler):
-        @web.authenticated
-        @authorized(action="read", resource=f"jupyter_mlops:{noun}")
+        @guarded("read", noun)
         async def get(self, *words: str) -> None:
             await self.call(verb, word(*words), self.query(), options)
 
@@ -239,8 +251,7 @@ def writes(verb: str, noun: str, fields: tuple[str, ...]) -> type[RestHandler]:
     """Return the REST handler that answers POST with a verb's value."""
 
     class Writes(RestHandler):
-        @web.authenticated
-        @authorized(action="write", resource=f"jupyter_mlops:{noun}")
+        @guarded("write", noun)
         async def post(self, *words: str) -> None:
             await self.call(verb, words, self.body(), fields)
 
@@ -250,8 +261,7 @@ def writes(verb: str, noun: str, fields: tuple[str, ...]) -> type[RestHandler]:
 class NoSuchPage(PageHandler):
     """Answers for every other address below the page."""
 
-    @web.authenticated
-    @authorized(action="read", resource="jupyter_mlops:page")
+    @guarded("read", "page")
     async def get(self) -> None:
         """Say that there is nothing."""
         self._refuse(NotFound("there is no such page", "the navigation above leads on"))
@@ -260,8 +270,7 @@ class NoSuchPage(PageHandler):
 class NoSuchEndpoint(RestHandler):
     """Answers for every other address below the REST interface."""
 
-    @web.authenticated
-    @authorized(action="read", resource="jupyter_mlops:page")
+    @guarded("read", "page")
     async def get(self) -> None:
         """Say that there is nothing."""
         self._refuse(404, NotFound("there is no such endpoint").to_dict())

@@ -1,4 +1,4 @@
-"""Identity: who Jupyter says is asking, and a provider that gives each person of a project a link of their own."""
+"""Identity: who Jupyter says is asking, and a provider that knows each person of a project by a link."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def actor_of(provider: IdentityProvider, user: User) -> Actor | None:
 def page_links(project: Project, base_url: str) -> dict[str, str]:
     """Return the personal page link of everybody whom the policy in force gives a role; services get none.
 
-    Links are made on demand and stay the same; who is no longer in the policy loses theirs. ``base_url`` is the
-    server's own, such as ``http://127.0.0.1:8888/``.
+    Links are made on demand and stay the same; who is no longer in the policy loses theirs. ``base_url`` is
+    the server's own, such as ``http://127.0.0.1:8888/``.
     """
     people = project.people.policy.people
     names = dict.fromkeys(
@@ -67,14 +67,15 @@ def page_links(project: Project, base_url: str) -> dict[str, str]:
 class PeopleIdentityProvider(IdentityProvider):
     """Knows each person of a project by the token in their page link.
 
-    The first visit sets a login cookie for exactly that person; it is worth nothing once the link is withdrawn.
+    The first visit sets a login cookie for exactly that person, worth nothing once the link is withdrawn.
     """
 
     links_file = Unicode(config=True, help="File with the token of each person, made by `mlops up`.")
 
     @default("links_file")
     def _links_of_the_project(self) -> str:
-        return str(project_root(self.parent.root_dir) / STATE / LINKS_FILE)
+        server: Any = self.parent
+        return str(project_root(server.root_dir) / STATE / LINKS_FILE)
 
     @default("token")
     def _no_shared_token(self) -> str:
@@ -144,7 +145,7 @@ class PageAuthorizer(Authorizer):
         return resource.startswith("jupyter_mlops:")
 
 
-class AskForLinkHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler):  # type: ignore[misc]
+class AskForLinkHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler):
     """Stands where a login form would be: one gets in by a link, not by typing."""
 
     @allow_unauthenticated

@@ -1,6 +1,6 @@
 """The page's own server: Jupyter Server on this machine with nothing but the page, a link for each person.
 
-Started by ``mlops up`` as ``python -m jupyter_mlops.server``; a Jupyter that runs anyway serves the page by itself.
+Started by ``mlops up`` as ``python -m jupyter_mlops.server``; any other Jupyter serves the page by itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ def run_page(project: Project, port: int = 0, on_ready: Callable[[str], None] | 
         root_dir=str(project.root),
         default_url="/mlops/",
         open_browser=False,
-        no_browser_open_file=True,
         answer_yes=True,
         # people get no further than the page, whoever runs the process
         allow_root=True,
@@ -56,10 +55,10 @@ def run_page(project: Project, port: int = 0, on_ready: Callable[[str], None] | 
         cookie_secret_file=str(own / "cookie-secret"),
         jpserver_extensions={"jupyter_mlops.server": True},
         terminals_enabled=False,
-        log_level="WARNING",
+        log_level="WARN",
     )
     config.PeopleIdentityProvider.links_file = str(project.state / LINKS_FILE)
-    server = ServerApp.instance(config=config, runtime_dir=str(own))
+    server = ServerApp.instance(config=config, runtime_dir=str(own), no_browser_open_file=True)
     server.initialize(argv=[], find_extensions=False)
     url = f"http://127.0.0.1:{server.port}/"
 

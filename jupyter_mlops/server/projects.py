@@ -74,7 +74,7 @@ class OpenProjects:
 
 
 def project_root(root_dir: str) -> Path:
-    """Return the project's folder: ``$MLOPS_PROJECT``, else the server's ``root_dir`` or the nearest above it."""
+    """Return the project's folder: ``$MLOPS_PROJECT``, else ``root_dir`` or the nearest above it."""
     if os.environ.get("MLOPS_PROJECT"):
         return find_root()
     start = Path(root_dir).expanduser().resolve()

@@ -1,4 +1,4 @@
-"""A real Jupyter Server with the extension, on a real project, asked over HTTP like a browser or a script would."""
+"""A real Jupyter Server with the extension, on a real project, asked over HTTP as browsers and scripts do."""
 
 from __future__ import annotations
 

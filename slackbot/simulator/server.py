@@ -197,7 +197,9 @@ class Simulator:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self._unplugged and request.transport is not None:
+            # a connection that was kept alive: what comes over it now never arrives
             request.transport.abort()
+            return web.Response(status=503)
         return await handler(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -233,6 +235,8 @@ async def run(
     """Serve until cancelled; meanwhile ``simulator.json`` in the folder says where, and with which tokens."""
     simulator = Simulator(folder, users=users, channels=channels)
     ready = folder / READY_FILE
+    # one that was killed may have left its own: nobody shall take it for ours
+    ready.unlink(missing_ok=True)
     try:
         await simulator.start(port=port)
         _write_privately(

@@ -144,11 +144,7 @@ class Slack:
             shown["thread_ts"] = message.thread_ts
         if message.is_reply:
             return shown
-        replies = [
-            reply
-            for reply in self.workspace.messages(message.channel)
-            if reply.is_reply and reply.thread_ts == message.ts and reply.only_for is None
-        ]
+        replies = self.workspace.replies(message.channel, message.ts)
         if replies:
             shown |= {
                 "thread_ts": message.ts,

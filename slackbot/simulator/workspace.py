@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE TABLE IF NOT EXISTS messages (
     channel TEXT NOT NULL REFERENCES channels(id), ts TEXT NOT NULL, user TEXT NOT NULL REFERENCES users(id),
     thread_ts TEXT, only_for TEXT REFERENCES users(id), body TEXT NOT NULL, PRIMARY KEY (channel, ts));
+CREATE INDEX IF NOT EXISTS messages_by_ts ON messages (ts);
+CREATE INDEX IF NOT EXISTS messages_by_thread ON messages (channel, thread_ts);
 CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES users(id), name TEXT NOT NULL, title TEXT NOT NULL,
     mimetype TEXT NOT NULL, length INTEGER NOT NULL, alt_text TEXT NOT NULL, created INTEGER NOT NULL,
@@ -320,9 +322,21 @@ class Workspace:
         ).fetchone()
         return _message(row) if row else None
 
-    def messages(self, channel: str) -> list[Message]:
-        """Return everything in a channel, oldest first, ephemeral messages and replies too."""
-        rows = self._database.execute("SELECT * FROM messages WHERE channel = ? ORDER BY ts", (channel,))
+    def messages(self, channel: str, first: str = "", last: str = "9999999999.999999") -> list[Message]:
+        """Return a channel's messages in a range of time, oldest first, ephemeral ones and replies too."""
+        rows = self._database.execute(
+            "SELECT * FROM messages WHERE channel = ? AND ts BETWEEN ? AND ? ORDER BY ts",
+            (channel, first, last),
+        )
+        return [_message(row) for row in rows]
+
+    def replies(self, channel: str, root: str) -> list[Message]:
+        """Return the replies to a message that everybody sees, oldest first."""
+        rows = self._database.execute(
+            "SELECT * FROM messages WHERE channel = ? AND thread_ts = ? AND ts <> thread_ts "
+            "AND only_for IS NULL ORDER BY ts",
+            (channel, root),
+        )
         return [_message(row) for row in rows]
 
     # files

@@ -114,11 +114,8 @@ def _in_range(slack: Slack, channel: Channel, arguments: Arguments) -> list[Mess
             return True
         return (oldest is None or ts > oldest) and (latest is None or ts < latest)
 
-    return [
-        message
-        for message in slack.workspace.messages(channel.id)
-        if message.only_for is None and inside(message.ts)
-    ]
+    messages = slack.workspace.messages(channel.id, oldest or "", latest or "9999999999.999999")
+    return [message for message in messages if message.only_for is None and inside(message.ts)]
 
 
 def _messages(slack: Slack, found: list[Message], more: JSON, arguments: Arguments) -> JSON:

@@ -10,6 +10,7 @@ from simulator_parts import error_of
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slackblocks import _limits as theirs
+from slackblocks import _surfaces
 
 from slackbot import limits
 
@@ -326,6 +327,4 @@ def test_the_limits_are_those_of_an_independent_table() -> None:
 
 
 def test_the_blocks_of_each_surface_are_those_of_an_independent_table() -> None:
-    from slackblocks import _surfaces
-
     assert dict(limits.BLOCK_TYPES) == _surfaces._BLOCK_TYPES_BY_SURFACE

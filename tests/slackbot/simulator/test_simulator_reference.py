@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from simulator_parts import error_of
 from slack_sdk.web.async_client import AsyncWebClient
@@ -133,8 +134,6 @@ async def test_a_refusal_has_a_documented_name(
 
 
 async def test_a_body_that_is_no_json_or_no_object_is_refused(simulator: Simulator) -> None:
-    import aiohttp
-
     url, headers = f"{simulator.api_url}chat.postMessage", {"Authorization": f"Bearer {simulator.bot_token}"}
     async with aiohttp.ClientSession(headers=headers) as session:
 

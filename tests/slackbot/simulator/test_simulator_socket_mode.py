@@ -445,7 +445,9 @@ async def test_a_ticket_opens_one_socket_soon_and_ten_sockets_are_enough(
             await socket.close()
 
 
-async def test_faults_happen_once_and_only_where_asked(simulator: Simulator, client: AsyncWebClient) -> None:
+async def test_faults_happen_once_and_only_where_asked(
+    simulator: Simulator, client: AsyncWebClient, ann: Person
+) -> None:
     simulator.faults.error_500("chat.postMessage")
     simulator.faults.rate_limit("chat.postMessage", seconds=3)
     simulator.faults.latency("chat.postMessage", seconds=0.01)
@@ -456,8 +458,14 @@ async def test_faults_happen_once_and_only_where_asked(simulator: Simulator, cli
     assert await error_of(client.chat_postMessage(channel="churn", text="x")) == "ratelimited"
     await client.chat_postMessage(channel="churn", text="x")
 
-    await simulator.unplug()
-    with pytest.raises(aiohttp.ClientError):
-        await client_of(simulator).auth_test()
-    await simulator.plug_in()
+    async with aiohttp.ClientSession() as session:
+        kept_alive = client_of(simulator)
+        kept_alive.session = session
+        await kept_alive.auth_test()
+        await simulator.unplug()
+        for unreachable in (kept_alive, client_of(simulator)):
+            with pytest.raises((aiohttp.ClientError, ConnectionError)):
+                await unreachable.chat_postMessage(channel="churn", text="lost")
+        await simulator.plug_in()
+    assert [message["text"] for message in await ann.messages("churn")] == ["x"]
     assert (await client.users_lookupByEmail(email=ANN["email"]))["ok"]

@@ -9,7 +9,7 @@ demo: $(VENV)/demo.installed
 	$(BIN)/mlops demo
 
 test: $(VENV)/dev.installed
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff format --check .
@@ -17,8 +17,14 @@ lint: $(VENV)/dev.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.installed
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/dev.installed $(VENV)-bench/installed
+	$(BIN)/python benchmarks/startup.py $(VENV)-bench/bin/python
+	$(BIN)/python benchmarks/drift.py
+
+$(VENV)-bench/installed: requirements-bench.lock
+	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --quiet --require-hashes -r requirements-bench.lock
+	touch $@
 
 $(VENV)/demo.installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,11 +38,12 @@ $(VENV)/dev.installed: requirements-dev.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/demo.installed
 
-LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --group build --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header --quiet
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--no-header --quiet
 lock:
-	$(LOCK) --extra postgres --extra demo --extra dev -o requirements-dev.lock
-	$(LOCK) --extra demo -c requirements-dev.lock -o requirements.lock
+	$(LOCK) pyproject.toml --group build --extra postgres --extra demo --extra dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml --group build --extra demo -c requirements-dev.lock -o requirements.lock
+	$(LOCK) --group bench -o requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-bench build dist .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -24,6 +25,12 @@ class Value:
     def to_dict(self) -> dict[str, Any]:
         """Return the value as JSON-ready types."""
         raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        """The value's place on the page, where ``$MLOPS_PAGE_URL`` says where the page is; else empty."""
+        base = os.environ.get("MLOPS_PAGE_URL", "").rstrip("/")
+        return f"{base}/{getattr(self, 'path', '')}" if base else ""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
         return bundle(self)

@@ -1,0 +1,5 @@
+"""Fixtures of the scenarios."""
+
+from scenario_demo import demo
+
+__all__ = ["demo"]

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 
 from .. import limits
-from .blockkit import elements_of, options_of
+from .blockkit import elements_of
+from .elements import options_of
 from .refusal import JSON, Refusal
 
 Value = str | list[str] | None

@@ -16,7 +16,7 @@ from .lifeline import end, spawn
 from .project import Project
 
 SIMULATOR_FOLDER = "simulator"
-_READY = "simulator.json"
+_SIMULATOR_READY, _PAGE_READY = "simulator.json", "page.json"
 _LOGS = "logs"
 
 
@@ -37,11 +37,17 @@ class Companions:
             end(process)
         self._running.clear()
 
-    def start(self, name: str, *words: str, environment: Mapping[str, str] | None = None) -> None:
+    def start(
+        self,
+        name: str,
+        *words: str,
+        module: str = "jupyter_mlops",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start ``mlops WORDS`` on the project; what it says goes to a log in the project's state."""
         with self._log(name).open("ab") as log:
             self._running[name] = spawn(
-                [sys.executable, "-m", "jupyter_mlops", "--project", str(self._project.root), *words],
+                [sys.executable, "-m", module, "--project", str(self._project.root), *words],
                 env={**os.environ, "MLOPS_ACTOR": self._project.actor.name, **(environment or {})},
                 cwd=str(self._project.root),
                 stdout=log,
@@ -50,17 +56,26 @@ class Companions:
 
     def start_simulator(self, port: int = 0) -> dict[str, Any]:
         """Start the local Slack and return its addresses and tokens once it answers."""
-        ready = self._project.state / SIMULATOR_FOLDER / _READY
+        ready = self._project.state / SIMULATOR_FOLDER / _SIMULATOR_READY
         ready.unlink(missing_ok=True)
         self.start("simulator", "slack", "simulate", "--port", str(port))
         found: dict[str, Any] = self.wait_for_file("simulator", ready)
         return found
 
-    def start_bot(self, simulator: Mapping[str, Any] | None = None) -> None:
+    def start_page(self, port: int = 0) -> dict[str, Any]:
+        """Start the page and return its address and the link of each person once it answers."""
+        ready = self._project.state / _PAGE_READY
+        ready.unlink(missing_ok=True)
+        # a server of its own kind: no verb of ours, because the faces stand above the verbs
+        self.start("page", "--port", str(port), module="jupyter_mlops.server")
+        found: dict[str, Any] = self.wait_for_file("page", ready)
+        return found
+
+    def start_bot(self, simulator: Mapping[str, Any] | None = None, page: str = "") -> None:
         """Start the bot, on the given simulator or with the tokens of the environment on Slack."""
-        environment = {}
+        environment = {"MLOPS_PAGE_URL": page} if page else {}
         if simulator is not None:
-            environment = {
+            environment |= {
                 "SLACK_API_URL": simulator["api_url"],
                 "SLACK_BOT_TOKEN": simulator["bot_token"],
                 "SLACK_APP_TOKEN": simulator["app_token"],

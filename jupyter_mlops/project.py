@@ -17,7 +17,7 @@ from .store import AuditReport, Event, Store
 if TYPE_CHECKING:
     from .datasets import Datasets
     from .monitoring.alerts import Alerts
-    from .monitoring.drift import DriftReport
+    from .monitoring import DriftReport
     from .objects import Objects
     from .promotion import Approvals, Policies, Registry
     from .runs import Tracker

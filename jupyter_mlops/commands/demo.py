@@ -48,9 +48,10 @@ def up(project: Project, port: int) -> Any:
         if not os.environ.get("SLACK_BOT_TOKEN"):
             simulator = companions.start_simulator()
             click.echo(f"chat   {simulator['url']}  (a local Slack; choose who you are at the top)")
-        companions.start_bot(simulator)
+        page = companions.start_page(port)
+        companions.start_bot(simulator, page=f"{page['url']}mlops/")
         companions.start("worker", "worker")
-        for name, link in companions.start_page(port).items():
+        for name, link in page["links"].items():
             click.echo(f"page   {link}  ({name})")
         click.echo("Press Ctrl-C to end them.")
         while True:

@@ -27,7 +27,8 @@ def departures(months: list[int], days: list[int] | None = None) -> pandas.DataF
     hours = weather.drop_duplicates(["origin", "time_hour"])[["origin", "time_hour", *_WEATHER]]
     joined = chosen.merge(hours, on=["origin", "time_hour"], how="left")
     joined[TARGET] = (joined["arr_delay"] > LATE_MINUTES).astype("int64")
-    return joined[[*_KNOWN_AT_DEPARTURE, TARGET]].reset_index(drop=True)
+    table: pandas.DataFrame = joined[[*_KNOWN_AT_DEPARTURE, TARGET]].reset_index(drop=True)
+    return table
 
 
 def _tables() -> tuple[Any, Any]:

@@ -33,13 +33,14 @@ class MLOpsMagics(Magics):
         Variables: `{name}` or `{name.attribute}` as a whole word or value.
         `%%mlops track EXPERIMENT` records a cell.
         """
-        namespace = {**self.shell.user_ns, **(local_ns or {})}
+        shell: Any = self.shell
+        namespace = {**shell.user_ns, **(local_ns or {})}
         session = Session(namespace=namespace)
         try:
             words = session.substitute(_split(line))
             if cell is not None:
                 session.project = self.project()
-                return track(self.shell, session, words, cell)
+                return track(shell, session, words, cell)
             if words[:1] == ["approvals"] and len(words) == 1:
                 from .panel import ApprovalsPanel
 

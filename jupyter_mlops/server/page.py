@@ -18,7 +18,7 @@ READY_FILE = "page.json"
 def page_command(root: Path, port: int = 0) -> list[str]:
     """Return the command that serves the page of the project at ``root``; port 0 is any free one.
 
-    The process writes ``.mlops/page.json`` with its ``url`` once it answers.
+    The process writes ``.mlops/page.json`` with its ``url`` and the ``links`` of its people once it answers.
     """
     return [sys.executable, "-m", "jupyter_mlops.server", "--project", str(root), "--port", str(port)]
 
@@ -64,7 +64,8 @@ def run_page(project: Project, port: int = 0, on_ready: Callable[[str], None] | 
 
     def announce() -> None:
         draft = ready.with_suffix(".new")
-        draft.write_text(json.dumps({"url": url}) + "\n", "utf-8")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps({"url": url, "links": page_links(project, url)}) + "\n", "utf-8")
         draft.replace(ready)
         if on_ready is not None:
             on_ready(url)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The demo, played once without interruption."""
     folder = tmp_path_factory.mktemp("demo") / "mlops-demo"
     done = subprocess.run(
@@ -51,4 +50,4 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    yield Demo(folder, json.loads(done.stdout))
+    return Demo(folder, json.loads(done.stdout))

@@ -61,10 +61,14 @@ def test_a_change_without_its_event_is_refused_and_undone(store: Store) -> None:
 
 
 def test_an_exception_undoes_everything(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.write("ann", "local") as tx:
-        tx.insert("cursors", name="x", seq=1)
-        tx.event("tried", "x")
-        raise RuntimeError
+    def changes_his_mind() -> None:
+        with store.write("ann", "local") as tx:
+            tx.insert("cursors", name="x", seq=1)
+            tx.event("tried", "x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        changes_his_mind()
     assert store.cursor("x") == 0
     assert list(store.events()) == []
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,11 +14,15 @@ Tone = Literal["plain", "muted", "good", "warning", "bad", "code"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One piece of text in a table or list of facts, with its tone; ``link`` is a path in the page or a URL."""
+    """One piece of text in a table or list of facts, with its tone; ``link`` is a path in the page or a URL.
+
+    ``bars`` are the heights of a tiny histogram; ``text`` is then its sparkline, for those who cannot draw.
+    """
 
     text: str
     tone: Tone = "plain"
     link: str = ""
+    bars: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns. ``numeric`` are the right-aligned columns; ``more`` counts rows left out."""
+    """Rows under columns. ``numeric`` are the right-aligned columns; ``more`` counts rows left out.
+
+    The columns stand in the order of their importance: where room is short, the last ones are left out first.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -78,7 +86,10 @@ Block = Heading | Facts | Table | Picture | Text | Action
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a value is seen: a title, one line that says it all, blocks, and a link into the page."""
+    """How a value is seen: a title, one line that says it all, blocks, and a link into the page.
+
+    The summary begins with the title, so that it can stand alone.
+    """
 
     title: str
     summary: str = ""
@@ -90,3 +101,40 @@ class View:
     def actions(self) -> tuple[Action, ...]:
         """What one may do about it."""
         return tuple(block for block in self.blocks if isinstance(block, Action))
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """The title, and what the summary says beyond it."""
+        if self.summary.startswith(self.title):
+            return self.title, self.summary[len(self.title) :]
+        return self.title, f" · {self.summary}" if self.summary else ""
+
+
+def facts(*pairs: tuple[str, Cell | str | None]) -> Facts:
+    """Return the facts that are there: pairs of None or empty text are left out."""
+    cells = ((name, value if isinstance(value, Cell) else Cell(value or "")) for name, value in pairs)
+    return Facts(tuple((name, cell) for name, cell in cells if cell.text))
+
+
+def table(
+    columns: Iterable[str],
+    rows: Iterable[Iterable[Cell | str]],
+    numeric: Iterable[str] = (),
+    more: int = 0,
+    empty: str = "nothing yet",
+) -> Table:
+    """Return a table from cells and plain texts; ``numeric`` names columns."""
+    names, right = tuple(columns), set(numeric)
+    return Table(
+        names,
+        tuple(tuple(one if isinstance(one, Cell) else Cell(one) for one in row) for row in rows),
+        frozenset(index for index, name in enumerate(names) if name in right),
+        more,
+        empty,
+    )
+
+
+def typed(action: Action, prefix: str = "mlops") -> str:
+    """Return what one types to do it: ``mlops reject a8c2 --reason …``."""
+    words = [prefix, action.verb, *(shlex.quote(str(value)) for value in action.arguments.values())]
+    return " ".join(words) + (f" --{action.asks} …" if action.asks else "")

@@ -1,0 +1,204 @@
+"""How datasets and their versions are seen: sizes, columns, and the shape of every column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..datasets import ColumnProfile, Dataset, DatasetVersion
+from ..store.aliases import AliasMove
+from . import formats
+from .dispatch import Column, listed, listing, view, when
+from .view import Block, Cell, Heading, Table, Text, View, facts, table
+
+_MOST_COLUMNS = 60
+
+
+@view.register
+def _(value: DatasetVersion) -> View:
+    blocks: list[Block] = []
+    if value.note:
+        blocks.append(Text(value.note, "muted"))
+    blocks.append(
+        facts(
+            ("message", value.message),
+            ("aliases", ", ".join(value.aliases)),
+            ("committed", f"{formats.moment(value.at)} by {value.actor}"),
+            ("from", value.source),
+            ("key", ", ".join(value.key)),
+            ("parents", ", ".join(value.parents)),
+            ("digest", Cell(formats.digest(value.digest), "code")),
+        )
+    )
+    if value.profile:
+        blocks += [Heading("Columns"), _profile(value)]
+        sampled = max(column.sampled for column in value.profile)
+        if sampled:
+            rows = formats.count(sampled, "evenly spaced row")
+            blocks.append(Text(f"Distinct values and shapes are taken from {rows}.", "muted"))
+    elif value.columns:
+        blocks.append(table(("column", "type"), ((column.name, column.type) for column in value.columns)))
+    return View(value.ref, f"{value.ref} · {_extent(value)}", "plain", tuple(blocks), value.path)
+
+
+@view.register
+def _(value: Dataset) -> View:
+    summary = f"{value.name} · {formats.count(value.versions, 'version')} · latest {value.latest.ref}"
+    named = ((f"@{alias}", Cell(f"{value.name}@v{number}")) for alias, number in value.aliases.items())
+    latest = facts(
+        ("latest", Cell(value.latest.ref, link=value.latest.path)),
+        ("extent", _extent(value.latest)),
+        ("key", ", ".join(value.key)),
+        *named,
+    )
+    return View(value.name, f"{summary} · {_extent(value.latest)}", "plain", (latest,), value.path)
+
+
+@view.register
+def _(value: AliasMove) -> View:
+    title = f"{value.alias}: {_move(value)}"
+    told = facts(
+        ("when", formats.moment(value.at)),
+        ("by", value.actor),
+        ("reason", value.reason),
+        ("approval", Cell(value.approval or "", link=f"approvals/{value.approval}")),
+    )
+    return View(title, f"{title} · {formats.moment(value.at)} by {value.actor}", "plain", (told,))
+
+
+@listing("datasets", Dataset)
+def _datasets(items: Sequence[Dataset]) -> View:
+    return listed(
+        "dataset",
+        items,
+        [
+            Column("dataset", lambda one: Cell(one.name, link=one.path)),
+            Column("latest", lambda one: Cell(f"v{one.latest.number}", link=one.latest.path)),
+            Column(
+                "rows",
+                lambda one: formats.number(one.latest.rows) if one.latest.rows is not None else "",
+                numeric=True,
+            ),
+            Column(
+                "columns",
+                lambda one: formats.number(len(one.latest.columns)) if one.latest.columns else "",
+                numeric=True,
+            ),
+            Column("size", lambda one: formats.size(one.latest.bytes), numeric=True),
+            Column(
+                "aliases",
+                lambda one: ", ".join(f"{alias}=v{number}" for alias, number in one.aliases.items()),
+            ),
+            Column("committed (UTC)", lambda one: when(one.latest.at)),
+            Column("message", lambda one: one.latest.message),
+        ],
+        empty="`mlops data commit NAME FILE` makes one",
+        path="data",
+    )
+
+
+@listing("versions", DatasetVersion)
+def _versions(items: Sequence[DatasetVersion]) -> View:
+    return listed(
+        "version",
+        items,
+        [
+            Column("version", lambda one: Cell(one.ref, link=one.path)),
+            Column(
+                "rows", lambda one: formats.number(one.rows) if one.rows is not None else "", numeric=True
+            ),
+            Column(
+                "columns", lambda one: formats.number(len(one.columns)) if one.columns else "", numeric=True
+            ),
+            Column("size", lambda one: formats.size(one.bytes), numeric=True),
+            Column("aliases", lambda one: ", ".join(one.aliases)),
+            Column("message", lambda one: one.message),
+            Column("committed (UTC)", lambda one: when(one.at)),
+            Column("by", lambda one: one.actor),
+        ],
+        path=f"data/{items[0].name}" if items else "data",
+    )
+
+
+@listing("alias moves", AliasMove)
+def _moves(items: Sequence[AliasMove]) -> View:
+    return listed(
+        "move",
+        items,
+        [
+            Column("when (UTC)", lambda one: when(one.at)),
+            Column("alias", lambda one: one.alias),
+            Column("move", _move),
+            Column("by", lambda one: one.actor),
+            Column("reason", lambda one: one.reason),
+            Column("approval", lambda one: Cell(one.approval or "", link=f"approvals/{one.approval}")),
+        ],
+        empty="the alias has never pointed at anything",
+    )
+
+
+def _move(move: AliasMove) -> str:
+    return f"v{move.previous} → v{move.number}" if move.previous is not None else f"→ v{move.number}"
+
+
+def _extent(version: DatasetVersion) -> str:
+    """Return how much there is: rows and columns of a table, files of a folder, and bytes."""
+    if version.rows is None:
+        return f"{formats.count(version.files, 'file')} · {formats.size(version.bytes)}"
+    columns = formats.count(len(version.columns), "column")
+    return f"{formats.count(version.rows, 'row')} · {columns} · {formats.size(version.bytes)}"
+
+
+def _profile(version: DatasetVersion) -> Table:
+    rows = version.rows or 0
+    return table(
+        ("column", "type", "missing", "shape", "values", "distinct"),
+        (
+            (
+                Cell(column.name),
+                Cell(column.type, "muted"),
+                _missing(column, rows),
+                _shape(column),
+                _values(column),
+                formats.number(column.distinct) if column.distinct is not None else "",
+            )
+            for column in version.profile[:_MOST_COLUMNS]
+        ),
+        numeric=("missing", "distinct"),
+        more=max(len(version.profile) - _MOST_COLUMNS, 0),
+    )
+
+
+def _missing(column: ColumnProfile, rows: int) -> Cell:
+    if not column.missing or not rows:
+        return Cell("0", "muted")
+    return Cell(formats.share(column.missing / rows), "warning" if column.missing * 2 > rows else "plain")
+
+
+def _shape(column: ColumnProfile) -> Cell:
+    heights = [float(one) for one in column.counts] or [float(times) for _, times in column.top]
+    if len(heights) < 2 or max(heights) <= 1:
+        return Cell("")
+    return Cell(formats.sparkline(heights, 12), bars=tuple(heights))
+
+
+def _values(column: ColumnProfile) -> str:
+    """Return what is in the column: the range of numbers and times, else the most frequent values."""
+    if column.top:
+        frequent = [
+            f"{formats.shortened(formats.clean(text), 16)} {formats.number(times)}"
+            for text, times in column.top[:3]
+        ]
+        rest = (column.distinct or 0) - len(frequent)
+        return " · ".join(frequent) + (" …" if rest > 0 else "")
+    if column.min is None and column.max is None:
+        return ""
+    return f"{_end(column.min)} to {_end(column.max)}" + (
+        f", mean {formats.metric(column.mean)}" if column.mean is not None else ""
+    )
+
+
+def _end(value: Any) -> str:
+    return (
+        formats.metric(value) if isinstance(value, float) else formats.plain(value).removesuffix("T00:00:00")
+    )

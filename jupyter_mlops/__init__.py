@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .runs.context import open_projects_with
 from .value import draw_values_with
 
 if TYPE_CHECKING:
@@ -71,7 +72,14 @@ def _draw(value: Any) -> Any:
     return bundle(value)
 
 
+def _open() -> Any:
+    from .project import open_project
+
+    return open_project()
+
+
 draw_values_with(_draw)
+open_projects_with(_open)
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -86,11 +86,13 @@ CREATE TABLE sweeps (
   metric TEXT,
   goal TEXT,
   size BIGINT NOT NULL,
-  status TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'finished', 'stopped')),
+  host TEXT NOT NULL,
   at TEXT NOT NULL,
   ended_at TEXT,
   actor TEXT NOT NULL
 );
+CREATE INDEX sweeps_experiment ON sweeps (experiment, at);
 CREATE TABLE runs (
   id TEXT PRIMARY KEY,
   number BIGINT NOT NULL UNIQUE,
@@ -107,13 +109,12 @@ CREATE TABLE runs (
   git_dirty BIGINT,
   status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'finished', 'failed', 'stopped')),
   error TEXT,
-  host TEXT,
+  host TEXT NOT NULL,
   actor TEXT NOT NULL,
   proof TEXT NOT NULL,
   at TEXT NOT NULL,
   started_at TEXT,
-  ended_at TEXT,
-  removed_at TEXT
+  ended_at TEXT
 );
 CREATE INDEX runs_experiment ON runs (experiment, number);
 CREATE INDEX runs_sweep ON runs (sweep, position);

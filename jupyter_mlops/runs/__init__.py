@@ -1,0 +1,41 @@
+"""Runs: tracked code and executed notebooks, their sweeps, search and values. Handed out by ``Project``.
+
+The names are loaded when they are first used: a notebook's ``log_metric`` needs only ``context``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .active import ActiveRun as ActiveRun
+    from .artifact import Artifact as Artifact
+    from .comparison import Comparison as Comparison
+    from .run import MetricPoint as MetricPoint
+    from .run import Run as Run
+    from .run import RunError as RunError
+    from .run import RunInfo as RunInfo
+    from .runs import Runs as Runs
+    from .runs import Sweep as Sweep
+    from .tracker import Tracker as Tracker
+
+_HOME = {
+    "ActiveRun": "active",
+    "Artifact": "artifact",
+    "Comparison": "comparison",
+    "MetricPoint": "run",
+    "Run": "run",
+    "RunError": "run",
+    "RunInfo": "run",
+    "Runs": "runs",
+    "Sweep": "runs",
+    "Tracker": "tracker",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -1,0 +1,169 @@
+"""The active run: a ``Run`` that is being recorded, with the ``log_*`` verbs. Made by ``start`` and ``attach``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from ..datasets import Datasets, DatasetVersion
+from ..errors import BadInput, Failed
+from ..objects import Objects
+from ..refs import parse_ref
+from .artifact import Artifact, SaveModel, stored
+from .ledger import Ledger
+from .plain import checked_name, described, measured, storable, whole
+from .run import Run
+
+
+class ActiveRun(Run):
+    """A run while it runs.
+
+    What is logged is stored at once, and seen in this value at once; threads may share it.
+    """
+
+    __slots__ = ("_datasets", "_fixed", "_guard", "_ledger", "_objects", "_save_model", "failure")
+    _datasets: Datasets
+    _fixed: dict[str, str]
+    _guard: threading.RLock
+    _ledger: Ledger
+    _objects: Objects
+    _save_model: SaveModel | None
+    failure: BaseException | None
+
+    def __init__(
+        self,
+        run: Run,
+        ledger: Ledger,
+        objects: Objects,
+        datasets: Datasets,
+        fixed: Mapping[str, str],
+        save_model: SaveModel | None,
+    ) -> None:
+        self.refresh(run)
+        for name, value in (
+            ("_ledger", ledger),
+            ("_objects", objects),
+            ("_datasets", datasets),
+            ("_fixed", dict(fixed)),
+            ("_save_model", save_model),
+            ("_guard", threading.RLock()),
+            ("failure", None),
+        ):
+            object.__setattr__(self, name, value)
+
+    def refresh(self, run: Run) -> None:
+        """Take over everything that ``run``, read a moment ago, knows."""
+        for field in fields(Run):
+            object.__setattr__(self, field.name, getattr(run, field.name))
+
+    def log_metric(self, key: str, value: Any, step: int | None = None) -> None:
+        """Append one value of a metric; without ``step`` it is one after the last."""
+        self.log_metrics({key: value}, step)
+
+    def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Append one value of each metric, all at the same ``step``."""
+        read = {checked_name(key, "a metric"): measured(value, key) for key, value in values.items()}
+        at = None if step is None else whole(step)
+        if read:
+            with self._guard:
+                self._ledger.points(self.id, read, at)
+                self._see(metrics={**self.metrics, **read})
+
+    def log_parameters(self, values: Mapping[str, Any]) -> None:
+        """Add parameters; raises ``Conflict`` if one has another value already."""
+        read = {
+            checked_name(key, "a parameter"): described(value, f"parameter {key}")
+            for key, value in values.items()
+        }
+        with self._guard:
+            self._ledger.parameters(self.id, read)
+            self._see(parameters={**read, **self.parameters})
+
+    def set_tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags, as texts; a tag that is set again changes."""
+        read = {
+            checked_name(key, "a tag"): storable(str(value), f"tag {key}") for key, value in values.items()
+        }
+        if read:
+            with self._guard:
+                self._ledger.tags(self.id, read)
+                self._see(tags={**self.tags, **read})
+
+    def log_input(self, ref: str | DatasetVersion, name: str | None = None) -> DatasetVersion:
+        """Record that a dataset version is an input, under ``name`` or the dataset's name.
+
+        Loads do it by themselves.
+        """
+        version = self.version(ref)
+        self.saw_read(version, name)
+        return version
+
+    def log_artifact(self, source: Any, name: str | None = None) -> Artifact:
+        """Keep a file, folder, DataFrame or figure under ``name``; the same name again replaces it."""
+        if name is not None:
+            checked_name(name, "an artifact")
+        return self._kept(stored(self._objects, source, name), free=name is None)
+
+    def log_model(self, estimator: Any, input_example: Any = None, name: str = "model") -> Artifact:
+        """Keep a fitted estimator, without pickle, with its signature and rows of ``input_example``."""
+        checked_name(name, "an artifact")
+        if self._save_model is None:
+            raise Failed("models cannot be stored here", "open the run through a project")
+        saved = self._save_model(estimator, input_example)
+        return self._kept(Artifact(name, "model", saved.digest, saved.bytes, saved.detail), free=False)
+
+    def fail(self, error: BaseException) -> None:
+        """Have the run end as failed with ``error`` although nothing is raised."""
+        object.__setattr__(self, "failure", error)
+
+    def version(self, ref: str | DatasetVersion) -> DatasetVersion:
+        """Return the version that ``ref`` means inside this run: what the run's inputs fix comes first.
+
+        A bare name or ``@latest`` is the version that an input fixes; an alias is, where the
+        input was asked for by it.
+        """
+        if isinstance(ref, DatasetVersion):
+            return ref
+        parsed = parse_ref(ref, "data")
+        if parsed.number is None:
+            wanted = {
+                fixed
+                for asked, fixed in self._fixed.items()
+                if parse_ref(fixed, "data").name == parsed.name
+                and (parsed.alias in (None, "latest") or parse_ref(asked, "data").alias == parsed.alias)
+            }
+            if len(wanted) > 1:
+                raise BadInput(
+                    f"the run's inputs fix {parsed.name} at {' and '.join(sorted(wanted))}",
+                    f"say which one: load_dataset({sorted(wanted)[0]!r})",
+                )
+            if wanted:
+                return self._datasets.get(wanted.pop())
+        return self._datasets.get(ref)
+
+    def saw_read(self, version: DatasetVersion, name: str | None = None) -> None:
+        """Record that ``version`` was read."""
+        chosen = checked_name(name, "an input") if name is not None else version.name
+        with self._guard:
+            if version.ref not in self.inputs.values():
+                known = self._ledger.input(self.id, chosen, version)
+                self._see(inputs={**self.inputs, known: version.ref})
+
+    def saw_commit(self, version: DatasetVersion) -> None:
+        """Record that ``version`` was committed."""
+        with self._guard:
+            if version.ref not in self.outputs:
+                self._ledger.output(self.id, version)
+                self._see(outputs=(*self.outputs, version.ref))
+
+    def _kept(self, artifact: Artifact, free: bool) -> Artifact:
+        with self._guard:
+            kept = self._ledger.artifact(self.id, artifact, free)
+            self._see(artifacts={**self.artifacts, kept.name: kept})
+        return kept
+
+    def _see(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)

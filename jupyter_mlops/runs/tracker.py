@@ -1,0 +1,467 @@
+"""Runs: starts, executes, finds, stops and resumes them. Handed out by ``Project`` as ``project.runs``."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .. import lifeline
+from ..datasets import Datasets
+from ..errors import BadInput, Conflict, NotFound, close_matches
+from ..objects import Entry, Objects
+from ..people import Members, Role
+from ..refs import check_name
+from ..store import Store
+from . import context
+from .active import ActiveRun
+from .artifact import LoadModel, SaveModel
+from .capture import environment, git_state, loaded_sources
+from .comparison import Comparison, compared
+from .ledger import ALPHABET, Kept, Ledger, Member
+from .liveness import Liveness
+from .notebook import check_kernel, find_notebook, parse_notebook, read_notebook
+from .plain import checked_name, plain
+from .plan import Plan, folder_of, planned, resolve_inputs
+from .run import Run, RunError, best_of
+from .runs import Runs, Sweep, decision
+from .search import parse_query
+from .shelf import Shelf, listed
+from .sweep import Execution, canonical, default_workers
+
+_MOST_WORKERS = 64
+_NEWEST_SWEEP = "ORDER BY at DESC, id LIMIT :limit"
+
+
+class Tracker:
+    """The runs of one project, seen by one actor."""
+
+    def __init__(
+        self,
+        store: Store,
+        people: Members,
+        objects: Objects,
+        datasets: Datasets,
+        root: Path,
+        state: Path,
+        *,
+        save_model: SaveModel | None = None,
+        load_model: LoadModel | None = None,
+    ) -> None:
+        self._store = store
+        self._people = people
+        self._objects = objects
+        self._datasets = datasets
+        self._root = root.resolve()
+        self._state = state
+        self._save_model = save_model
+        self._liveness = Liveness(state)
+        self._shelf = Shelf(store, objects, self._liveness, load_model)
+        self._ledger = Ledger(store, people, self._shelf)
+        context.follow(datasets, self._root)
+
+    @contextmanager
+    def start(
+        self,
+        experiment: str,
+        parameters: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        code: str | None = None,
+    ) -> Iterator[ActiveRun]:
+        """Record the block as a run of ``experiment``: finished at its end, failed if it raises.
+
+        Parameters
+        ----------
+        inputs
+            Dataset refs by name. Loads of these datasets inside the block give these versions.
+        code
+            The text of the code in the block, where it is in no file: a notebook's cell.
+        """
+        check_name(experiment, "experiment")
+        given = {
+            checked_name(name, "a parameter"): plain(value, f"parameter {name}")
+            for name, value in (parameters or {}).items()
+        }
+        fixed = resolve_inputs(self._datasets, inputs or {})
+        self._people.require(Role.CONTRIBUTOR)
+        self._ledger.settle()
+        git = git_state(self._root)
+        id = self._ledger.new_id()
+        with self._liveness.hold(id):
+            self._ledger.begin_tracked(id, experiment, given, fixed, git)
+            run = self._active(id, {each.asked: each.ref for each in fixed.values()})
+            leave = context.entered(run, self._root)
+            try:
+                yield run
+            except KeyboardInterrupt:
+                self._ledger.end(id, "stopped", reason="interrupted", kept=self._keep(code))
+                raise
+            except BaseException as error:
+                if isinstance(error, SystemExit) and not error.code:
+                    self._ledger.end(id, "finished", kept=self._keep(code))
+                else:
+                    self._ledger.end(id, "failed", _raised(error), kept=self._keep(code))
+                raise
+            else:
+                error_told = _raised(run.failure) if run.failure else None
+                status = "failed" if error_told else "finished"
+                self._ledger.end(id, status, error_told, kept=self._keep(code))
+            finally:
+                leave()
+                run.refresh(self._shelf.runs([id])[0])
+        self._liveness.forget(id)
+
+    def execute(
+        self,
+        notebook: str | Path,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        grid: Mapping[str, Any] | None = None,
+        experiment: str | None = None,
+        workers: int | None = None,
+        maximize: str | None = None,
+        minimize: str | None = None,
+    ) -> Runs:
+        """Execute ``notebook`` once, or once for every combination of ``grid``; return the runs as a sweep.
+
+        Whatever is wrong with the request raises before anything starts; a run that fails raises nothing.
+
+        Parameters
+        ----------
+        parameters
+            Values for names that the notebook's parameters cell declares; texts are read by its types.
+        inputs
+            Dataset refs by name. They are resolved once, for all runs; a parameter of that
+            name gets the version.
+        grid
+            Values to try, by parameter.
+        workers
+            How many runs execute at a time; by default one a core, at most four.
+        maximize, minimize
+            The metric by which the best run is told.
+        """
+        metric, goal = decision(maximize, minimize)
+        if metric is not None:
+            checked_name(metric, "a metric")
+        path = find_notebook(notebook, self._root)
+        name = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+        experiment = path.stem if experiment is None else experiment
+        check_name(experiment, "experiment")
+        read = read_notebook(path, name)
+        at_a_time = _checked_workers(workers)
+        plan = planned(
+            read,
+            folder_of(path, self._root),
+            self._datasets,
+            parameters or {},
+            inputs or {},
+            grid,
+            at_a_time,
+        )
+        check_kernel(read)
+        self._people.require(Role.CONTRIBUTOR)
+        self._ledger.settle()
+        digest = self._objects.put_bytes(read.data)
+        git = git_state(self._root)
+        sweep = self._ledger.new_id()
+        with self._liveness.hold(sweep):
+            members = self._ledger.begin_sweep(sweep, experiment, plan, digest, metric, goal, git)
+            self._execute(sweep, experiment, plan, members)
+        return self.sweep(sweep)
+
+    def resume(self, ref: str | Run | Runs | Sweep) -> Runs:
+        """Execute the parameter sets of a sweep that have no finished run, and return the sweep.
+
+        The notebook, the inputs and the parameters are those that were recorded when it began.
+        """
+        id = self._sweep_id(_text_of(ref))
+        self._people.require(Role.CONTRIBUTOR)
+        row = self._store.one("SELECT * FROM sweeps WHERE id = :id", id=id) or {}
+        elsewhere = row["status"] == "running" and row["host"] != self._liveness.here
+        if elsewhere:
+            host = str(row["host"]).partition(":")[0]
+            raise Conflict(f"sweep {id} runs on {host}", f"`mlops runs stop {id}` first, if it does not")
+        with self._liveness.hold(id):
+            self._await_members(id)
+            notebook = parse_notebook(self._objects.read(row["notebook_digest"]), row["notebook"])
+            plan = Plan.from_request(row["request"], notebook)
+            if not (self._root / plan.folder).is_dir():
+                raise NotFound(f"the notebook's folder {plan.folder} is gone", "put it back, then resume")
+            check_kernel(notebook)
+            members = self._ledger.reopen_sweep(id, plan, git_state(self._root))
+            if members:
+                self._execute(id, row["experiment"], plan, members)
+        return self.sweep(id)
+
+    def stop(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:
+        """Stop a run, or a sweep with all that is left of it, and return it as it is then.
+
+        The process that executes it notices within a second. Raises ``Conflict`` if it has ended already.
+        """
+        text = _text_of(ref)
+        self._people.require(Role.OPERATOR)
+        self._ledger.settle()
+        run = None if self._is_sweep(text) else self.get(text)
+        id = self._sweep_id(text) if run is None else run.id
+        done = (
+            self._ledger.stop_run(id, reason) if run else self._ledger.stop_sweep(id, reason, Role.OPERATOR)
+        )
+        if not done:
+            state = self._shelf.runs([id])[0].status if run else self.sweep(id).sweep
+            status = state.status if isinstance(state, Sweep) else state
+            raise Conflict(f"{'run' if run else 'sweep'} {id} is {status} already")
+        return self._shelf.runs([id])[0] if run else self.sweep(id)
+
+    def get(self, ref: str | Run | Runs | Sweep) -> Run:
+        """Return one run: id or its beginning, ``<experiment>@latest``, ``<experiment or sweep>@best``."""
+        if isinstance(ref, Runs):
+            return ref[0] if len(ref) == 1 else ref.best()
+        text = _text_of(ref)
+        name, at, selector = text.partition("@")
+        if not at:
+            return self._shelf.runs([self._run_id(text)])[0]
+        if selector == "best":
+            return self.best(name)
+        if selector == "latest":
+            rows = self._store.all(
+                "SELECT id FROM runs WHERE experiment = :name ORDER BY number DESC LIMIT 1", name=name
+            )
+            if not rows:
+                raise self._no_experiment(name)
+            return self._shelf.runs([rows[0]["id"]])[0]
+        raise BadInput(f"'{text}' is no ref of a run", f"write {name}@latest, {name}@best or a run's id")
+
+    def best(self, name: str) -> Run:
+        """Return the best finished run of a sweep or experiment, by the metric last declared for it."""
+        if self._is_sweep(name) and not self._is_experiment(name):
+            return self.sweep(name).best()
+        if not self._is_experiment(name):
+            raise self._no_experiment(name)
+        declared = self._shelf.sweeps(
+            f"WHERE experiment = :name AND metric IS NOT NULL {_NEWEST_SWEEP}", name=name, limit=1
+        )
+        if not declared:
+            raise BadInput(
+                f"no sweep of '{name}' declared which metric decides",
+                "execute with maximize= or minimize=, or take search(...).best(maximize=...)",
+            )
+        metric, goal = str(declared[0].metric), str(declared[0].goal)
+        rows = self._store.all(
+            "SELECT id FROM runs WHERE experiment = :name AND status = 'finished' ORDER BY number", name=name
+        )
+        found = best_of(self._shelf.runs([row["id"] for row in rows]), metric, goal)
+        if found is None:
+            raise NotFound(f"no finished run of '{name}' has a value of '{metric}'", "see `mlops runs list`")
+        return found
+
+    def search(
+        self,
+        where: str = "",
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = 50,
+        experiment: str | None = None,
+    ) -> Runs:
+        """Return the runs that fit, the newest first or as ``order_by`` says.
+
+        Parameters
+        ----------
+        where
+            Such as ``metrics.auc > 0.8 and parameters.penalty = 'l1'``; ``tags.`` and
+            ``attributes.`` likewise.
+        order_by
+            Such as ``metrics.auc desc``, or a list of such. Runs without a value come last.
+        limit
+            At most so many; ``None`` for all.
+        """
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise BadInput(f"limit {limit!r} is not a number of runs", "give 0 or more, or None for all")
+        status, bound = self._status_sql()
+        query = parse_query(where, order_by, status)
+        conditions = [query.where] if query.where else []
+        if experiment is not None:
+            check_name(experiment, "experiment")
+            conditions.append("r.experiment = :experiment")
+            bound["experiment"] = experiment
+        sql = "SELECT r.id FROM runs r"  # every piece below is ours; what was typed is bound
+        sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql += f" ORDER BY {query.order + ', ' if query.order else ''}r.number DESC"
+        if limit is not None:
+            sql += " LIMIT :limit"
+            bound["limit"] = limit
+        used = {**bound, **query.parameters}
+        rows = self._store.all(sql, **{k: v for k, v in used.items() if f":{k}" in sql})
+        return Runs(self._shelf.runs([row["id"] for row in rows]))
+
+    def compare(self, *refs: str | Run) -> Comparison:
+        """Return runs side by side."""
+        if len(refs) < 2:
+            raise BadInput("comparing needs two runs or more")
+        return compared(tuple(self.get(ref) for ref in refs))
+
+    def sweep(self, ref: str | Run | Runs | Sweep) -> Runs:
+        """Return the runs of a sweep in order, of each parameter set the newest."""
+        id = self._sweep_id(_text_of(ref))
+        found = self._shelf.sweeps("WHERE id = :id", id=id)
+        return Runs(self._shelf.runs(self._shelf.ids_of_sweep(id)), found[0])
+
+    def sweeps(self, experiment: str | None = None, limit: int = 50) -> tuple[Sweep, ...]:
+        """Return sweeps, the newest first."""
+        if experiment is None:
+            return self._shelf.sweeps(_NEWEST_SWEEP, limit=limit)
+        return self._shelf.sweeps(f"WHERE experiment = :name {_NEWEST_SWEEP}", name=experiment, limit=limit)
+
+    def experiments(self) -> tuple[str, ...]:
+        """Return the names of all experiments."""
+        rows = self._store.all("SELECT DISTINCT experiment FROM runs ORDER BY experiment")
+        return tuple(row["experiment"] for row in rows)
+
+    def settle(self) -> int:
+        """Record as ended what killed processes left behind.
+
+        Return how many runs. Reads show it so anyway.
+        """
+        return self._ledger.settle()
+
+    def attach(self, id: str) -> ActiveRun:
+        """Return the running run that this process belongs to, to log to.
+
+        Called in the kernel of an execution.
+        """
+        runs = self._shelf.runs([id])
+        if not runs:
+            raise NotFound(
+                f"there is no run '{id}'", "unset MLOPS_RUN; it is set for executed notebooks only"
+            )
+        fixed = {ref: ref for ref in runs[0].inputs.values()}
+        if runs[0].sweep:
+            row = self._store.one("SELECT request FROM sweeps WHERE id = :id", id=runs[0].sweep) or {}
+            plan = Plan.inputs_from(row["request"])
+            fixed |= {each.asked: each.ref for each in plan.values() if each.ref in fixed}
+        return self._active(id, fixed)
+
+    def _active(self, id: str, fixed: Mapping[str, str]) -> ActiveRun:
+        return ActiveRun(
+            self._shelf.runs([id])[0], self._ledger, self._objects, self._datasets, fixed, self._save_model
+        )
+
+    def _execute(self, sweep: str, experiment: str, plan: Plan, members: Sequence[Member]) -> None:
+        actor = self._people.actor.name
+        Execution(self._root, self._state, actor, self._ledger, self._liveness, self._objects, plan).run(
+            sweep, experiment, members
+        )
+
+    def _keep(self, code: str | None) -> Kept:
+        with self._objects.batch() as batch:
+            entries = [
+                Entry(path, 0o644, blob.size, blob.digest)
+                for path in loaded_sources(self._root)
+                if (blob := batch.put_file(self._root / path))
+            ]
+            if code is not None:
+                data = code.encode("utf-8", "replace")
+                entries = [e for e in entries if e.path != "cell.py"]
+                entries.append(Entry("cell.py", 0o644, len(data), batch.put_bytes(data)))
+            sources = batch.put_tree(entries) if entries else None
+            return Kept(None, sources, batch.put_bytes(canonical(environment())))
+
+    def _await_members(self, sweep: str) -> None:
+        """Wait for processes of a killed execution to go, and end what they left behind."""
+        rows = self._store.all(
+            "SELECT id FROM runs WHERE sweep = :sweep AND status = 'running' AND host = :here",
+            sweep=sweep,
+            here=self._liveness.here,
+        )
+        ids = [row["id"] for row in rows]
+        if held := self._liveness.wait_until_free(ids):
+            raise Conflict(f"run {held[0]} of sweep {sweep} is still being executed", "try again in a minute")
+        lifeline.end_marked(context.VARIABLE, ids)
+
+    def _status_sql(self) -> tuple[str, dict[str, Any]]:
+        """Return the SQL of a run's status as people see it: what a killed process left behind has ended."""
+        gone = self._shelf.gone()
+        if not gone:
+            return "r.status", {}
+        cases = ""
+        bound: dict[str, Any] = {}
+        for status in ("failed", "stopped"):
+            ids = [id for id, (ended, _) in gone.items() if ended == status]
+            if ids:
+                marks, given = listed(ids, status)
+                cases += f" WHEN r.id IN ({marks}) THEN '{status}'"
+                bound |= given
+        return f"CASE{cases} ELSE r.status END", bound
+
+    def _run_id(self, text: str) -> str:
+        rows = self._beginning_with("runs", text)
+        exact = [id for id in rows if id == text]
+        if exact or len(rows) == 1:
+            return (exact or rows)[0]
+        if rows:
+            raise BadInput(f"'{text}' begins several runs: {', '.join(rows[:5])}", "write more of the id")
+        if self._is_experiment(text):
+            raise BadInput(f"'{text}' is an experiment", f"write {text}@latest or {text}@best")
+        if self._is_sweep(text):
+            raise BadInput(f"'{text}' is a sweep", f"write {text}@best, or a run's id")
+        ids = [row["id"] for row in self._store.all("SELECT id FROM runs ORDER BY number DESC LIMIT 1000")]
+        known = [*ids, *self.experiments()]
+        raise NotFound(f"there is no run '{text}'", close_matches(text, known, "`mlops runs list` shows all"))
+
+    def _sweep_id(self, text: str) -> str:
+        rows = self._beginning_with("sweeps", text)
+        exact = [id for id in rows if id == text]
+        if exact or len(rows) == 1:
+            return (exact or rows)[0]
+        if rows:
+            raise BadInput(f"'{text}' begins several sweeps: {', '.join(rows[:5])}", "write more of the id")
+        sweep = None if self._is_experiment(text) else self.get(text).sweep
+        if sweep is None:
+            known = [each.id for each in self._shelf.sweeps(_NEWEST_SWEEP, limit=1000)]
+            hint = "sweeps are made by `mlops run`; a run's own id works too"
+            raise NotFound(f"'{text}' is no sweep and of no sweep", close_matches(text, known, hint))
+        return sweep
+
+    def _beginning_with(self, table: str, text: str) -> list[str]:
+        if not text or any(letter not in ALPHABET for letter in text):
+            return []
+        rows = self._store.all(
+            f"SELECT id FROM {table} WHERE id LIKE :pattern ORDER BY id LIMIT 6",  # noqa: S608 ours
+            pattern=f"{text}%",
+        )
+        return [row["id"] for row in rows]
+
+    def _is_sweep(self, text: str) -> bool:
+        return bool(self._beginning_with("sweeps", text)) and not self._beginning_with("runs", text)
+
+    def _is_experiment(self, name: str) -> bool:
+        return self._store.one("SELECT id FROM runs WHERE experiment = :name LIMIT 1", name=name) is not None
+
+    def _no_experiment(self, name: str) -> NotFound:
+        known = self.experiments()
+        hint = close_matches(name, known, f"there are {', '.join(known[:8]) or 'none yet'}")
+        return NotFound(f"there is no experiment or sweep '{name}'", hint)
+
+
+def _text_of(ref: str | Run | Runs | Sweep) -> str:
+    text = ref if isinstance(ref, str) else ref.id
+    if not text:
+        raise BadInput("these runs are no sweep", "give a run, a sweep, or an id")
+    before, colon, after = text.partition(":")
+    return after if colon and before == "run" else text
+
+
+def _checked_workers(workers: int | None) -> int:
+    if workers is None:
+        return default_workers()
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
+        raise BadInput(f"workers must be a number from 1 to {_MOST_WORKERS}, not {workers!r}")
+    return workers
+
+
+def _raised(error: BaseException) -> RunError:
+    text = "".join(traceback.format_exception(error))
+    texts = (str(part).replace("\x00", "") for part in (type(error).__name__, error, text))
+    return RunError(None, *texts)

@@ -31,9 +31,11 @@ from .courier import SETTLE_SECONDS, Courier
 from .delivery import LEASE_SECONDS, Outbox, backoff, migrate
 from .inbox import Inbox
 from .listeners import HANDLERS, register
+from .refusal import word_of
 from .users import Users
 
 _LOG = logging.getLogger("slackbot")
+_SDK_LOG = logging.getLogger("slackbot.sdk")
 _THREADS = 6
 # a third of a lease, so that a post is over, one way or the other, while its row is still ours
 _TIMEOUT_SECONDS = int(LEASE_SECONDS / 3) - 1
@@ -148,7 +150,7 @@ async def _authenticated(client: AsyncWebClient, given: Access) -> dict[str, Any
             await client.apps_connections_open(app_token=given.app_token)
             answer = await client.auth_test()
         except SlackApiError as error:
-            word = _error_of(error)
+            word = word_of(error)
             if word in (
                 "invalid_auth",
                 "not_authed",
@@ -169,9 +171,13 @@ async def _authenticated(client: AsyncWebClient, given: Access) -> dict[str, Any
         await asyncio.sleep(min(5.0, 0.2 + backoff(attempt)))
 
 
-def _error_of(error: SlackApiError) -> str:
-    data = getattr(error.response, "data", error.response)
-    return str(data.get("error") or "") if isinstance(data, dict) else ""
+def _worth_saying(record: logging.LogRecord) -> bool:
+    # the courier says once that Slack is away; the SDK says it every few seconds, with a traceback
+    return not str(record.msg).startswith(("Failed to connect", "Failed to check the current session"))
+
+
+_SDK_LOG.setLevel(logging.ERROR)
+_SDK_LOG.addFilter(_worth_saying)
 
 
 async def _hear(
@@ -187,9 +193,11 @@ async def _hear(
         )
 
     # Socket Mode payloads are not signed: the app token is what vouches for them
-    app = AsyncApp(client=bot.client, authorize=authorize, request_verification_enabled=False, logger=_LOG)
+    app = AsyncApp(
+        client=bot.client, authorize=authorize, request_verification_enabled=False, logger=_SDK_LOG
+    )
     register(app, bot)
-    handler = AsyncSocketModeHandler(app, given.app_token, logger=_LOG, ping_interval=_PING_SECONDS)
+    handler = AsyncSocketModeHandler(app, given.app_token, logger=_SDK_LOG, ping_interval=_PING_SECONDS)
     try:
         await handler.connect_async()  # type: ignore[no-untyped-call]  # the SDK's omission
         if on_ready is not None:

@@ -8,6 +8,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from . import texts
+from .refusal import word_of
 
 _ID = re.compile(r"[CGD][A-Z0-9]{6,}")
 
@@ -32,7 +33,7 @@ class Channels:
             try:
                 await self._read("public_channel,private_channel")
             except SlackApiError as error:
-                if error.response.get("error") != "missing_scope":
+                if word_of(error) != "missing_scope":
                     raise
                 await self._read("public_channel")
         if bare not in self._ids:

@@ -6,8 +6,8 @@ Each fact has one message: posted once, whatever breaks in between, and changed 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from . import limits, news, texts
 from .blocks import Message, figures, render
 from .channels import Channels, NoChannel
 from .delivery import Delivery, Outbox, backoff
+from .refusal import asks_to_wait, is_final, retry_after, status_of, word_of, words_of
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -37,12 +38,7 @@ _TIDY_SECONDS = 60.0
 _CLOCKS_DIFFER = 60.0
 _UNREACHABLE_SECONDS = 5.0
 _PICTURE_RETRIES = 3
-# Slack may have done it although it says this
-_UNSURE = frozenset(
-    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
-)
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "is_inactive"})
-_TOO_MUCH = frozenset({"ratelimited", "rate_limited"})
 
 
 class Courier:
@@ -190,11 +186,11 @@ class Courier:
         try:
             ts = await self._posted(delivery, channel_id)
         except SlackApiError as error:
-            if not _is_answer(error.response):
+            if not is_final(error):
                 raise
             if not delivery.subject.startswith("alert:"):
                 # two requests for one decision are worse than none: a person looks and decides
-                why = f"it may be in {delivery.channel}, which the bot may not read: {_word(error.response)}"
+                why = f"it may be in {delivery.channel}, which the bot may not read: {word_of(error)}"
                 await self._call(lambda: self._outbox.dead(delivery, why, sent_nothing=False))
                 return False
             return bool(await self._call(self._outbox.absent, delivery))
@@ -255,7 +251,7 @@ class Courier:
             OSError,
             MLOpsError,
         ) as error:
-            if isinstance(error, aiohttp.ClientConnectorError) or _asks_to_wait(error):
+            if isinstance(error, aiohttp.ClientConnectorError) or asks_to_wait(error):
                 raise
             _LOG.warning("the picture of %s could not be uploaded: %s", delivery.subject, error)
             return ""
@@ -263,18 +259,17 @@ class Courier:
         return file
 
     async def _refused(self, delivery: Delivery, error: SlackApiError) -> None:
-        response: Any = error.response
-        status, word = _status(response), _word(response)
+        word = word_of(error)
         self._unreachable = 0
-        if _asks_to_wait(error):
-            seconds = _retry_after(response)
+        if asks_to_wait(error):
+            seconds = retry_after(error)
             self._resting[delivery.channel] = time.monotonic() + seconds
             await self._call(
                 lambda: self._outbox.later(delivery, seconds, "Slack asks to wait", counts=False)
             )
             await self._call(self._outbox.rest, delivery.channel, seconds)
-        elif status >= 500 or word in _UNSURE or not word:
-            await self._unanswered(delivery, f"Slack answered {word or status}")
+        elif not is_final(error):
+            await self._unanswered(delivery, f"Slack answered {word or status_of(error)}")
         elif word in _GONE and delivery.ts is not None:
             await self._call(self._outbox.start_over, delivery, f"the message cannot be changed: {word}")
         elif (
@@ -282,7 +277,7 @@ class Courier:
         ):
             await self._picture_refused(delivery, word)
         else:
-            words = "; ".join((response.get("response_metadata") or {}).get("messages") or ())
+            words = words_of(error)
             _LOG.warning("Slack refuses the message about %s: %s %s", delivery.subject, word, words)
             if word == "channel_not_found":
                 self._channels.forget()
@@ -311,37 +306,8 @@ class Courier:
         await self._call(lambda: self._outbox.later(delivery, seconds, why, counts=False))
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
+        # not wait_for: in Python 3.11 it loses a cancellation that comes together with the event
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         self._wake.clear()
-
-
-def _word(response: Any) -> str:
-    data = getattr(response, "data", response)
-    return str(data.get("error") or "") if isinstance(data, dict) else ""
-
-
-def _status(response: Any) -> int:
-    return int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
-
-
-def _is_answer(response: Any) -> bool:
-    """Tell whether Slack has looked at the call and said no, rather than later or nothing."""
-    word = _word(response)
-    return bool(word) and _status(response) == 200 and word not in _UNSURE | _TOO_MUCH
-
-
-def _asks_to_wait(error: Exception) -> bool:
-    if not isinstance(error, SlackApiError):
-        return False
-    return _status(error.response) == 429 or _word(error.response) in _TOO_MUCH
-
-
-def _retry_after(response: Any) -> float:
-    try:
-        seconds = float((getattr(response, "headers", None) or {}).get("Retry-After", 1))
-    except ValueError:
-        seconds = 30.0
-    return max(1.0, seconds) * random.uniform(1.0, 1.2)  # noqa: S311 spreads out those who wait for the same second

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from jupyter_mlops.errors import Conflict, NotFound
+from jupyter_mlops.errors import NotFound, close_matches
 from jupyter_mlops.people import Role
 from jupyter_mlops.project import Project
 from jupyter_mlops.store import Event, Store
@@ -391,42 +391,34 @@ def status_notes(project: Project) -> list[str]:
 
 def retry(project: Project, delivery_id: str) -> Delivery:
     """Make a message that was given up due again; role operator."""
-    project.people.require(Role.OPERATOR)
-    outbox, found = _found(project, delivery_id)
-    with project.store.bookkeeping() as transaction:
-        changed = transaction.execute(
-            "UPDATE slack_deliveries SET "
-            "state = CASE WHEN sending_at IS NULL THEN 'pending' ELSE 'ambiguous' END, "
-            "attempts = 0, next_at = :now WHERE id = :id AND state = 'dead'",
-            id=found.id,
-            now=transaction.at,
-        )
-    if not changed:
-        raise Conflict(f"{found.subject} is {found.state}, not dead", "only what was given up can be retried")
-    return outbox.get(found.id) or found
+    return _decide(
+        project,
+        delivery_id,
+        "attempts = 0, next_at = :now, "
+        "state = CASE WHEN sending_at IS NULL THEN 'pending' ELSE 'ambiguous' END",
+    )
 
 
 def drop(project: Project, delivery_id: str) -> Delivery:
     """Never send a message that was given up; role operator."""
+    return _decide(project, delivery_id, "state = 'cancelled', next_at = :now")
+
+
+def _decide(project: Project, delivery_id: str, change: str) -> Delivery:
     project.people.require(Role.OPERATOR)
-    outbox, found = _found(project, delivery_id)
-    with project.store.bookkeeping() as transaction:
-        changed = transaction.execute(
-            "UPDATE slack_deliveries SET state = 'cancelled' WHERE id = :id AND state = 'dead'", id=found.id
-        )
-    if not changed:
-        raise Conflict(f"{found.subject} is {found.state}, not dead", "only what was given up can be dropped")
-    return outbox.get(found.id) or found
-
-
-def _found(project: Project, delivery_id: str) -> tuple[Outbox, Delivery]:
     migrate(project.store)
     outbox = Outbox(project.store)
-    matching = [
-        row for row in outbox.unfinished() if row.id.startswith(delivery_id) or row.subject == delivery_id
-    ]
+    dead = [row for row in outbox.unfinished() if row.state == "dead"]
+    matching = [row for row in dead if row.id.startswith(delivery_id) or row.subject == delivery_id]
     if len(matching) != 1:
         raise NotFound(
-            f"no message in the outbox is called '{delivery_id}'", "`mlops slack outbox` lists them"
+            f"no message that was given up is called '{delivery_id}'",
+            close_matches(delivery_id, [row.subject for row in dead], "`mlops slack outbox` lists them"),
         )
-    return outbox, matching[0]
+    with project.store.bookkeeping() as transaction:
+        transaction.execute(
+            f"UPDATE slack_deliveries SET {change} WHERE id = :id AND state = 'dead'",  # noqa: S608 fixed texts
+            id=matching[0].id,
+            now=transaction.at,
+        )
+    return outbox.get(matching[0].id) or matching[0]

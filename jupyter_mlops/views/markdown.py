@@ -111,7 +111,7 @@ def _linked(text: str, path: str, link: Link | None) -> str:
 
 def _figure(figure: Figure) -> str:
     """Return what the figure shows in words, and as a table where it has few points: GitHub draws no data."""
-    words = f"*{escape(figure.alt)}*"
+    words = escape(figure.alt)
     if figure.kind not in ("bar", "grouped_bar") or not figure.series:
         return words
     names = figure.series[0].x

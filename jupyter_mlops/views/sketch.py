@@ -29,7 +29,7 @@ class Stroke:
 
 
 def sketch(figure: Figure) -> tuple[list[Stroke], int]:
-    """Return the strokes of ``figure``, none where blocks cannot show it, and how many more there would be."""
+    """Return the strokes of ``figure``, none where blocks cannot show it, and how many are left out."""
     if not figure.series:
         return [], 0
     places = len(figure.series[0].x)

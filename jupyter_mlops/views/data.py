@@ -184,6 +184,8 @@ def _shape(column: ColumnProfile) -> Cell:
 
 def _values(column: ColumnProfile) -> str:
     """Return what is in the column: the range of numbers and times, else the most frequent values."""
+    if column.top and column.top[0][1] == 1:
+        return "each once"
     if column.top:
         frequent = [
             f"{formats.shortened(formats.clean(text), 16)} {formats.number(times)}"

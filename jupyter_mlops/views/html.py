@@ -50,7 +50,7 @@ _CSS = {
     "fact": "text-align:left;vertical-align:top;white-space:normal;padding:0.12em 0",
     "column": f"font-weight:600;white-space:nowrap;border-bottom:{_RULE};padding:0.25em 0.9em 0.25em 0.3em",
     "cell": f"vertical-align:middle;border-bottom:{_FAINT};padding:0.2em 0.9em 0.2em 0.3em;white-space:",
-    "prose": "normal;min-width:18em",
+    "prose": "normal;min-width:12em",
     "actions": "margin:0.7em 0 0.2em 0",
     "action": "margin:0.15em 0",
     "label": "font-weight:600",

@@ -47,10 +47,10 @@ def _(value: Run) -> View:
 def _(value: Runs) -> View:
     runs, metric = tuple(value), value.metric
     if value.sweep is None:
+        if not runs:
+            return View("no runs", "no runs", path="runs")
         title = formats.count(len(runs), "run")
-        return View(
-            title, " · ".join([title, *_tally(runs)]), "plain", (_leaderboard(runs),) if runs else (), "runs"
-        )
+        return View(title, " · ".join([title, *_tally(runs)]), "plain", (_leaderboard(runs),), "runs")
     sweep, title = value.sweep, f"sweep {value.sweep.id}"
     ranked = best_first(runs, metric, value.goal)
     summary = [title, f"{formats.count(len(runs), 'run')} of {sweep.notebook}"]

@@ -14,6 +14,7 @@ import pytest
 
 from jupyter_mlops.charts import line
 from jupyter_mlops.project import Project
+from jupyter_mlops.runs import Runs
 from jupyter_mlops.value import Listing, Value
 from jupyter_mlops.views import bundle, formats, to_text, view
 from jupyter_mlops.views.view import Picture, Table
@@ -96,6 +97,14 @@ def test_a_committed_table_shows_its_size_and_the_shape_of_its_columns(
     assert "█" in tenure
     assert "0 to 6" in tenure
     assert "yes 133 · no 67" in to_text(view(version), 120)
+
+
+def test_a_column_of_identifiers_is_called_that(make_project: Any) -> None:
+    import pandas
+
+    project: Project = make_project()
+    frame = pandas.DataFrame({"customer": [f"C{number}" for number in range(50)]})
+    assert "each once" in to_text(view(project.datasets.commit("customers", frame)))
 
 
 def test_committing_the_same_again_says_so(make_project: Any, tmp_path: Path) -> None:
@@ -208,6 +217,7 @@ def test_a_tampered_history_is_bad_news() -> None:
 
 def test_an_empty_listing_says_what_to_do() -> None:
     assert seen("no datasets") == "no datasets: `mlops data commit NAME FILE` makes one"
+    assert to_text(view(Runs(()))) == "no runs"
     assert seen("no approvals") == "no requests: nothing waits for a decision"
 
 

@@ -1,4 +1,4 @@
-"""The active run: a ``Run`` that is being recorded, with the ``log_*`` verbs. Made by ``start`` and ``attach``."""
+"""The active run: a ``Run`` that is being recorded, with the ``log_*`` verbs. Made by ``Tracker``."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Artifact(Value):
-    """What a run keeps under a name: a ``file``, ``folder``, ``table``, ``figure``, ``picture`` or ``model``."""
+    """What a run keeps by name: ``file``, ``folder``, ``table``, ``figure``, ``picture`` or ``model``."""
 
     name: str
     kind: str

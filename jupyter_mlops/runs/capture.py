@@ -1,8 +1,7 @@
 """What a run was made of: git state, interpreter and distributions, the project's own source files.
 
-Called where the code runs: in the tracked process, or in the notebook's kernel at its end. Never looks at
-the values
-of environment variables.
+Called where the code runs: in the tracked process, or in the notebook's kernel at its end. It never looks at
+the values of environment variables.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The process of one run: papermill executes the notebook here. Started by an ``Execution``.
 
 It knows no store: what it is to do is in ``request.json`` of its folder, what came of it is in
-``result.json`` and
-``executed.ipynb`` when it ends. Whoever started it writes the facts.
+``result.json`` and ``executed.ipynb`` when it ends. Whoever started it writes the facts.
 """
 
 from __future__ import annotations
@@ -63,6 +62,8 @@ def main(folder: str) -> int:
 
 def _executed(request: dict[str, Any]) -> dict[str, Any] | None:
     """Execute the notebook and return what went wrong."""
+    # compiles a grammar of web addresses when it is imported, two seconds of every run, for a check nobody asks for
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: not to be had
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError

@@ -1,8 +1,7 @@
 """The run around the code that asks: what ``mlops.log_metric`` and its like write to. Called by notebooks.
 
 Inside an executed notebook the environment names the run; in the process of ``runs.start`` it is the
-innermost one.
-Outside of runs nothing is recorded, so a training notebook also runs by hand.
+innermost one. Outside of runs nothing is recorded, so a training notebook also runs by hand.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class OpenProject(Protocol):
 
 
 class Surroundings:
-    """What this process is in the middle of: the runs it started, the run it was started for, the nearest project."""
+    """What this process is in the middle of: runs it started, the run it was started for, its projects."""
 
     def __init__(self) -> None:
         self._guard = threading.RLock()
@@ -188,7 +187,7 @@ def set_tags(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def log_input(ref: Any, name: str | None = None) -> Any:
-    """Record a dataset version as an input of the current run, and return the version (without a run, the ref)."""
+    """Record a dataset version as an input of the current run; return it (without a run, the ref)."""
     run = _run()
     return run.log_input(ref, name) if run else ref
 

@@ -1,7 +1,6 @@
 """The ledger: writes what happens to runs and sweeps, with its events. Used by every service of this ring.
 
-A sweep ends in the transaction that ends its last run, so ``sweep.finished`` is said once and never too
-early.
+A sweep ends in the transaction that ends its last run: ``sweep.finished`` is said once, never too early.
 """
 
 from __future__ import annotations

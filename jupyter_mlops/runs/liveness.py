@@ -1,8 +1,7 @@
 """Liveness: whether the process behind a run lives, told by file locks. Used by shelf and tracker.
 
 A process id would lie after a restart and be given to somebody else; a lock is given back by the system
-at the very
-moment its holder is gone.
+at the very moment its holder is gone.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Plan:
         return {**self.notebook.defaults(), **injected}
 
     def inputs_of(self, injected: Mapping[str, Any]) -> dict[str, FixedInput]:
-        """Return the inputs of the run that gets ``injected``: an input of the grid is another one in each run."""
+        """Return the inputs of the run that gets ``injected``: a dataset of the grid differs by run."""
         tried = {name for name, _ in self.grid}
         by_ref = {fixed.ref: fixed for fixed in self.inputs.values()}
         found = {}
@@ -168,5 +168,5 @@ def _resolve_marked(
 
 
 def folder_of(path: Path, root: Path) -> str:
-    """Return the folder in which the notebook's kernel runs: below the project if it lies there, else absolute."""
+    """Return the folder in which the kernel runs: relative to the project if it lies there, else absolute."""
     return path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else str(path.parent)

@@ -51,7 +51,7 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a run was made of: git's commit and whether files differed from it, digests of what is kept, the host."""
+    """What a run was made of: git's commit and whether files differed, digests of what is kept, the host."""
 
     commit: str | None = None
     dirty: bool | None = None

@@ -46,7 +46,7 @@ class Sweep(Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Runs(Value, Sequence[Run]):
-    """Runs in order: those of a sweep by parameter set, those of a search as asked for, else the newest first."""
+    """Runs in order: those of a sweep by parameter set, those of a search as asked for."""
 
     items: tuple[Run, ...]
     sweep: Sweep | None = None
@@ -140,7 +140,7 @@ class Runs(Value, Sequence[Run]):
         return pandas.DataFrame(rows)
 
     def plot(self, kind: str | None = None, metric: str | None = None) -> Figure:
-        """Return a picture: ``parallel`` (parameters to metric), ``bar`` (by run) or ``line`` (its course)."""
+        """Return a picture: ``parallel`` (parameters to metric), ``bar`` (by run) or ``line`` (course)."""
         metric = metric or self.metric or next(iter(self.metric_names), None)
         if metric is None:
             raise NotFound("these runs have no metric to draw", "log one with log_metric")

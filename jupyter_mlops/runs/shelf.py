@@ -60,7 +60,7 @@ class Shelf:
         return list({row["position"]: row["id"] for row in rows}.values())
 
     def gone(self) -> dict[str, tuple[str, RunError]]:
-        """Return the runs that are not recorded as ended and whose process is gone: what they ended as, and why."""
+        """Return the runs whose process is gone though they count as open: what they ended as, and why."""
         first = self._judged(self._open_runs())
         if not first:
             return {}

@@ -25,8 +25,11 @@ Answer = TypeVar("Answer")
 
 
 def said(text: str) -> Markup:
-    """Return a sentence of ours as HTML: escaped, with `backticks` around what one can type made code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 escaped before
+    """Return a hint as HTML: escaped, with what stands in `backticks` or on lines of its own made code."""
+    safe = str(escape(text))
+    if "\n" in safe:
+        return Markup('<code class="lines">{}</code>').format(Markup(safe))  # noqa: S704 escaped above
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 escaped above
 
 
 class MLOpsApp(ExtensionAppJinjaMixin, ExtensionApp):

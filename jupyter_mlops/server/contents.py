@@ -30,13 +30,14 @@ _WHERE_TO_VOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A template, its title and data; ``nav`` is the entry of the navigation it belongs to."""
+    """A template, its title and data; ``nav`` is its place in the navigation."""
 
     template: str
     title: str
     data: Mapping[str, Any] = field(default_factory=dict)
     nav: str = ""
     status: int = 200
+    problem: MLOpsError | None = None
     project: str = ""
     identity: Identity | None = None
 
@@ -50,11 +51,12 @@ class Asked:
     link: Callable[[str], str]
 
     def draw(self, value: Any, heading: int = 0) -> Markup:
-        """Return the HTML of ``value``, escaped by the views."""
+        """Return the HTML of ``value``; its title is the template's to write, as a heading of that level."""
         from ..views import to_html, view
 
+        seen = replace(view(value), title="", summary="", path="", tone="plain")
         # to_html is the one place that escapes values
-        return Markup(to_html(view(value), link=self.link, heading=heading, actions=False))  # noqa: S704
+        return Markup(to_html(seen, link=self.link, heading=heading, actions=False))  # noqa: S704
 
 
 Content = Callable[[Project, Asked], Page]
@@ -127,13 +129,12 @@ def runs(project: Project, asked: Asked) -> Page:
         problem = error
     data = {
         "query": query,
-        "problem": problem,
         "experiments": project.runs.experiments(),
         "runs": asked.draw(found) if len(found) else "",
         "more": limit * 4 if len(found) == limit < RUNS_AT_MOST else 0,
         "sweeps": project.runs.sweeps(experiment=query["experiment"] or None, limit=8),
     }
-    return Page("runs.html", "Runs", data, "runs", status=problem.status if problem else 200)
+    return Page("runs.html", "Runs", data, "runs", problem.status if problem else 200, problem)
 
 
 def run(project: Project, asked: Asked) -> Page:
@@ -245,7 +246,7 @@ def audit(project: Project, asked: Asked) -> Page:
 def audit_verified(project: Project, asked: Asked) -> Page:
     """The history with the proof that it is whole, or where it is not."""
     page = _audit(project, asked)
-    return replace(page, data={**page.data, "report": asked.draw(ask(project, "audit verify"))})
+    return replace(page, data={**page.data, "report": _head(ask(project, "audit verify"))})
 
 
 def _audit(project: Project, asked: Asked) -> Page:
@@ -264,7 +265,7 @@ def _audit(project: Project, asked: Asked) -> Page:
         "events": _list(asked, "events", tuple(reversed(events))),
         "older": events[0].seq if older else 0,
         "latest": before > newest,
-        "report": "",
+        "report": None,
     }
     return Page("audit.html", "Audit", data, "audit")
 
@@ -277,10 +278,17 @@ def _verbs() -> dict[tuple[str, ...], Verb]:
 
 
 def _one(asked: Asked, value: Value, nav: str, trail: list[tuple[str, str]]) -> Page:
+    head = _head(value)
+    data = {"head": head, "value": asked.draw(value, heading=1), "steps": trail}
+    return Page("value.html", head["title"], data, nav)
+
+
+def _head(value: Value) -> dict[str, str]:
     from ..views import view
 
-    title = view(value).title
-    return Page("value.html", title, {"value": asked.draw(value, heading=1), "steps": trail}, nav)
+    seen = view(value)
+    title, rest = seen.headline
+    return {"title": title, "rest": rest.removeprefix(" · "), "tone": seen.tone}
 
 
 def _many(

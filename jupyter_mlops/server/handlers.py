@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http.client import responses
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -115,7 +116,7 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
         except MLOpsError as error:
             self._refuse(error)
             return
-        self._answer(page, problem=problem, status=problem.status if problem else page.status)
+        self._answer(replace(page, problem=problem, status=problem.status) if problem else page)
 
     async def act(self, verb: str, fields: tuple[str, ...], content: Content, *words: str) -> None:
         """Call ``verb`` with the words of the address and the form's fields, then show where that led."""
@@ -135,24 +136,24 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
         message = responses.get(status_code, "Something went wrong")
         if isinstance(error, web.HTTPError) and error.log_message and status_code < 500:
             message = error.log_message % error.args if error.args else error.log_message
-        self._answer(Page("error.html", message, {"message": message, "hint": ""}), status=status_code)
+        self._answer(Page("error.html", message, {"message": message, "hint": ""}, status=status_code))
 
     def _query(self) -> dict[str, str]:
         return {name: self.fit(self.get_query_argument(name)) for name in self.request.query_arguments}
 
     def _link(self, path: str) -> str:
-        return self.root + quote(path)
+        place, mark, query = path.partition("?")
+        return self.root + quote(place) + mark + query
 
     def _refuse(self, error: MLOpsError) -> None:
-        page = Page("error.html", error.message, {"message": error.message, "hint": error.hint})
-        self._answer(page, status=error.status)
+        said = {"message": error.message, "hint": error.hint}
+        self._answer(Page("error.html", error.message, said, status=error.status))
 
-    def _answer(self, page: Page, *, problem: MLOpsError | None = None, status: int = 200) -> None:
-        self.set_status(status)
-        html = self.render_template(
-            page.template, page=page, problem=problem, root=self.root, link=self._link, **page.data
+    def _answer(self, page: Page) -> None:
+        self.set_status(page.status)
+        self.finish(
+            self.render_template(page.template, page=page, root=self.root, link=self._link, **page.data)
         )
-        self.finish(html)
 
 
 class RestHandler(_ProjectHandler, APIHandler):

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import re
+import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +51,7 @@ from traitlets.config import Config
 
 from jupyter_mlops.project import Project
 from jupyter_mlops.server.identity import page_links
+from jupyter_mlops.server.page import READY_FILE, page_command
 
 SHARED_TOKEN = "shared-by-everybody"
 
@@ -205,3 +208,38 @@ def serve(
 
     with stopping:
         yield start
+
+
+@dataclass
+class PageProcess(Served):
+    """The page's own server, as a process."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@pytest.fixture
+def page_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Project], PageProcess]]:
+    """Start the page's own server on a project and wait until it says that it is ready."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    processes: list[subprocess.Popen[bytes]] = []
+    log = tmp_path / "page.log"
+
+    def start(project: Project) -> PageProcess:
+        with log.open("wb") as output:
+            process = subprocess.Popen(page_command(project.root), stdout=output, stderr=output, cwd=tmp_path)
+        processes.append(process)
+        ready = project.state / READY_FILE
+        deadline = time.monotonic() + 60
+        while not ready.is_file():
+            assert process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < deadline, "the page did not start in time"
+            time.sleep(0.05)
+        return PageProcess(json.loads(ready.read_text("utf-8"))["url"], project, process, log)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()

@@ -97,7 +97,7 @@ def test_the_history_is_paged_and_can_be_narrowed(serve: Serve, make_project: Ma
     path, numbers = "audit", []
     while path:
         page = bo.get(f"mlops/{path}").text
-        numbers += [int(number) for number in re.findall(r"<tr><td[^>]*>(?:<a[^>]*>)?(\d+)<", page)]
+        numbers += [int(number) for number in re.findall(r"<tr[^>]*><td[^>]*>(\d+)<", page)]
         older = re.search(r'href="/a%40b/mlops/([^"]*)">Older', page)
         path = older.group(1).replace("&amp;", "&") if older else ""
     assert numbers == list(range(120, 0, -1))

@@ -6,10 +6,21 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from jupyter_server.auth import IdentityProvider, PasswordIdentityProvider, User
+from jupyter_server.auth.identity import LegacyIdentityProvider
+from traitlets.config import Config
+
+import jupyter_mlops
 from jupyter_mlops.project import Project, open_project
-from jupyter_mlops.server.identity import LINKS_FILE, page_links
+from jupyter_mlops.server.identity import (
+    LINKS_FILE,
+    PeopleIdentityProvider,
+    page_links,
+    tells_people_apart,
+)
 from tests.conftest import ANN, BO, CI, CY, DEE, POLICY, MakeProject
 
 from .conftest import SHARED_TOKEN, Served
@@ -120,6 +131,42 @@ def test_a_shared_token_tells_nobody_apart_so_one_is_the_local_actor(
     served = serve(make_project())
     assert served.script().get("mlops/api/whoami").json()["name"] == DEE
     assert served.script().get("mlops/api/whoami").json()["proof"] == "local"
+
+
+class NamesPeople(IdentityProvider):
+    """A provider as JupyterHub's: it asks somebody else who that is."""
+
+    def get_user(self, handler: Any) -> User | None:
+        name = handler.request.headers.get("X-Hub-User")
+        return User(name) if name else None
+
+
+def test_a_provider_that_names_people_vouches_for_them(serve: Serve, make_project: MakeProject) -> None:
+    served = serve(make_project(), identity_provider_class=NamesPeople)
+    known = served.anonymous().get("mlops/api/whoami", **{"X-Hub-User": BO}).json()
+    assert (known["name"], known["proof"], known["role"]) == (BO, "jupyter", "approver")
+    assert served.anonymous().get("mlops/api/whoami").status == 403
+
+
+def test_jupyters_own_providers_name_nobody() -> None:
+    assert not tells_people_apart(IdentityProvider(token="x"))
+    assert not tells_people_apart(PasswordIdentityProvider(token="x"))
+    assert not tells_people_apart(LegacyIdentityProvider(token="x"))
+    assert tells_people_apart(PeopleIdentityProvider(links_file="x"))
+    assert tells_people_apart(NamesPeople())
+
+
+def test_the_extension_is_found_by_the_name_that_the_wheel_enables(
+    serve: Serve, make_project: MakeProject, jp_server_config: Config, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("MLOPS_ACTOR", ANN)
+    extensions = {"jupyter_mlops": True, "jupyter_server_terminals": False}
+    jp_server_config.ServerApp.jpserver_extensions = extensions
+    assert serve(make_project()).script().get("mlops/api/whoami").status == 200
+    enabled = Path(jupyter_mlops.__file__).parent / "_data/jupyter_server_config.d/jupyter_mlops.json"
+    assert json.loads(enabled.read_text("utf-8")) == {
+        "ServerApp": {"jpserver_extensions": {"jupyter_mlops": True}}
+    }
 
 
 def test_who_has_no_role_sees_how_to_get_one_and_nothing_else(

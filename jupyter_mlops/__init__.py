@@ -59,11 +59,20 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOME[name]
-    return getattr(import_module(f".{module}", __name__), attribute)
+    home = import_module(f".{module}", __name__)
+    if module == "runs.context":
+        home.open_projects_with(_open)
+    return getattr(home, attribute)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOME})
+
+
+def _open() -> Any:
+    from .project import open_project
+
+    return open_project()
 
 
 def _draw(value: Any) -> Any:

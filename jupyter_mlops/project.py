@@ -65,8 +65,12 @@ class Project:
     def datasets(self) -> Datasets:
         """The datasets and their versions."""
         from .datasets import Datasets
+        from .runs.context import follow
 
-        return Datasets(self.store, self.people, self.objects)
+        datasets = Datasets(self.store, self.people, self.objects)
+        # what is read and committed inside a run becomes its inputs and outputs, whoever opened the project
+        follow(datasets, self.root)
+        return datasets
 
     @cached_property
     def runs(self) -> Tracker:

@@ -118,7 +118,7 @@ def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) 
             say("4. Chat: the bot tells the channel, and Bo presses Approve.")
             simulator = companions.start_simulator()
             companions.start_bot(simulator)
-            _errand(simulator["url"], BO, "flights", runs.id or best.id)
+            _errand(simulator["url"], BO, "flights", best.id)
             if request.state == "pending":
                 _errand(simulator["url"], BO, "ml-approvals", request.id, press="approve")
                 request = request.wait(60)

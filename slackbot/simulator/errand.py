@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from typing import Any
 
-from jupyter_mlops.errors import MLOpsError
+from jupyter_mlops.errors import Conflict, MLOpsError
 
 from .person import Person
 
@@ -25,9 +26,17 @@ async def run(
 
     async with Person(url, email) as person:
         message = await person.wait_for_message(channel, matches, timeout=seconds)
-        if press:
+        deadline = time.monotonic() + seconds
+        while press:
             button = _button(message, press) or {}
-            await person.press(channel, message["ts"], button["action_id"], value=button.get("value"))
+            try:
+                await person.press(channel, message["ts"], button["action_id"], value=button.get("value"))
+                break
+            except Conflict:
+                # a bot that is only just connecting; somebody at the page would press again
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
         return message
 
 

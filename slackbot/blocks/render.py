@@ -63,8 +63,9 @@ def render(
     """
     title = f"{_SIGNS.get(view.tone, '')}{clean(view.title)}"
     first: list[Block] = [{"type": "header", "text": plain(title, limits.HEADER_TEXT)}]
-    if view.summary:
-        first.append(_section(escaped(view.summary, _PARAGRAPH)))
+    summary = view.summary.removeprefix(view.title).lstrip(" ·:")
+    if summary:
+        first.append(_section(escaped(summary, _PARAGRAPH)))
     last: list[Block] = []
     if buttons and (actions := _buttons(view.actions, stamp)):
         last.append({"type": "actions", "elements": actions})
@@ -95,9 +96,10 @@ def read_value(value: str, action_id: str) -> Pressed:
 
 
 def _fallback(view: View) -> str:
-    text = escaped(view.title, limits.HEADER_TEXT)
-    if view.summary:
-        text += f": {escaped(view.summary, limits.FALLBACK_TEXT - length(text) - 2)}"
+    text = escaped(view.title, limits.HEADER_TEXT).strip() or "(untitled)"
+    summary = view.summary.removeprefix(view.title).lstrip(" ·:")
+    if summary:
+        text += f": {escaped(summary, limits.FALLBACK_TEXT - length(text) - 2)}"
     return text
 
 
@@ -194,9 +196,7 @@ def _left_out(table: Table, shown: int) -> Iterator[Block]:
 
 def _buttons(actions: Sequence[Action], stamp: str) -> list[Block]:
     buttons: list[Block] = []
-    for action in actions:
-        if action.verb not in VERBS:
-            continue
+    for action in {action.verb: action for action in reversed(actions) if action.verb in VERBS}.values():
         value = json.dumps({"verb": action.verb, "arguments": dict(action.arguments), "stamp": stamp})
         button: Block = {
             "type": "button",
@@ -214,7 +214,7 @@ def _buttons(actions: Sequence[Action], stamp: str) -> list[Block]:
             }
         if length(value) <= limits.BUTTON_VALUE:
             buttons.append(button)
-    return buttons[: limits.ACTIONS_ELEMENTS]
+    return buttons[::-1]
 
 
 def _action_id(verb: str) -> str:

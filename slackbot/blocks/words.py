@@ -26,7 +26,8 @@ def length(text: str) -> int:
 
 def clean(text: Any, lines: bool = False) -> str:
     """Return outside text with nothing in it that hides or reorders; one line unless ``lines``."""
-    return formats.clean(text, lines=lines)
+    # nothing of ours is longer than a text of Slack's, so the rest of a huge one need not be read
+    return formats.clean(str(text)[: 2 * limits.TEXT], lines=lines)
 
 
 def clip(text: str, most: int) -> str:

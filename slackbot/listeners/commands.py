@@ -27,6 +27,7 @@ from ..users import Caller
 COMMAND = "/mlops"
 # options of other faces: here the project and the person are given, and answers are messages
 _NOT_IN_CHAT = ("--set", "--project", "--json", "--debug", "--report")
+_HELP = ("--help", "-h")
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "‘": "'", "’": "'"})
 
 
@@ -50,8 +51,9 @@ async def handle(bot: Bot, payload: Mapping[str, Any]) -> None:
     caller = Caller(payload["user"], payload["team"], payload["team"])
     words = split(payload["text"])
     actor = await bot.actor(caller, afresh=words[:1] in (["approve"], ["reject"]) or "acknowledge" in words)
-    if words[:1] == ["help"]:
-        await bot.show(payload, render(help_view(words[1:]), link_to=bot.link_to))
+    if words[:1] == ["help"] or not set(words).isdisjoint(_HELP):
+        named = [word for word in words if word not in ("help", *_HELP)]
+        await bot.show(payload, render(help_view(named), link_to=bot.link_to))
         return
 
     def answer(project: Project) -> Message:
@@ -83,8 +85,6 @@ def call(project: Project, actor: Actor, words: list[str]) -> Any:
         return chat_tree().main(words, prog_name=COMMAND, standalone_mode=False, obj=session)
     except click.UsageError as error:
         raise BadInput(error.format_message(), texts.HELP_HINT) from error
-    except click.exceptions.Exit as error:
-        raise BadInput("that verb shows its help only", texts.HELP_HINT) from error
 
 
 def help_view(words: list[str]) -> View:
@@ -93,9 +93,11 @@ def help_view(words: list[str]) -> View:
     path = [COMMAND]
     context = click.Context(tree, info_name=COMMAND)
     for word in words:
-        known = tree.list_commands(context) if isinstance(tree, click.Group) else []
-        found = tree.get_command(context, word) if isinstance(tree, click.Group) else None
+        if not isinstance(tree, click.Group):
+            break
+        found = tree.get_command(context, word)
         if found is None:
+            known = tree.list_commands(context)
             raise BadInput(f"there is no verb '{' '.join([*path[1:], word])}'", close_matches(word, known))
         tree, path = found, [*path, word]
         context = click.Context(tree, info_name=word, parent=context)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # mark a missing value wherever a column is not text; in text, NA may be Namibia
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "-nan")
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-_INFERRED = ("bool", "int64", "float64", "date", "datetime[us]", "datetime[us, UTC]")
+_INFERRED = ("missing", "bool", "int64", "float64", "date", "datetime[us]", "datetime[us, UTC]")
+_NOTHING = "float64"  # a column without any value; pandas calls it so, too
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1_000
 
@@ -42,13 +43,18 @@ class CSVFile:
             types, rows = _types(text, names, given)
         except _polars_errors() as error:
             raise _unreadable(path, error) from error
-        columns = tuple(Column(name, types[name]) for name in names)
+        columns = tuple(Column(name, word) for name, word in zip(names, types, strict=True))
         return Form(columns, rows, {"separator": separator})
 
     def scan(self, path: Path, form: Form) -> pl.LazyFrame:
         """Return the file as a query with the recorded types."""
         text = _text(path, form.options["separator"])
-        return text.select([_parsed(column.name, column.type, strict=True) for column in form.columns])
+        return text.select(
+            [
+                _parsed(at, column.type, strict=True).alias(column.name)
+                for at, column in enumerate(form.columns)
+            ]
+        )
 
     def polars(self, path: Path, form: Form) -> pl.DataFrame:
         """Return the file as a polars DataFrame."""
@@ -68,8 +74,6 @@ class CSVFile:
             first = pl.read_csv(
                 path, has_header=False, n_rows=1, infer_schema=False, separator=separator, glob=False
             )
-        except pl.exceptions.NoDataError:
-            raise BadInput(f"{path} holds no lines", "commit a file with a header line") from None
         except _polars_errors() as error:
             raise _unreadable(path, error) from error
         names = ["" if name is None else str(name) for name in first.row(0)]
@@ -92,91 +96,96 @@ def _text(path: Path, separator: str) -> pl.LazyFrame:
     return pl.scan_csv(path, infer_schema=False, separator=separator, glob=False)
 
 
-def _types(text: pl.LazyFrame, names: Sequence[str], given: dict[str, str]) -> tuple[dict[str, str], int]:
-    """Return the type of each column and the number of rows; the first rows rule most types out."""
+def _types(text: pl.LazyFrame, names: Sequence[str], given: dict[str, str]) -> tuple[list[str], int]:
+    """Return the type of each column and the number of rows.
+
+    The first rows rule most types out; what is left is tried on all rows, one type a column and pass.
+    """
     import polars as pl
 
     head = text.head(_HEAD).collect().lazy()
-    open_ = [(name, word) for name in names if name not in given for word in _INFERRED]
-    candidates = _fitting(head, open_) | {name: [word] for name, word in given.items()}
-    tried = [(name, word) for name in names for word in candidates[name]]
-    fitting = _fitting(text, tried)
-    for name, word in given.items():
-        if word not in fitting[name]:
-            bad = text.filter(_unfit(name, word)).select(name).head(1).collect().item()
-            raise BadInput(f"column {name!r} holds {bad!r}, which is no {word}", "change schema= or the file")
-    rows = int(text.select(pl.len()).collect(engine="streaming").item())
-    return {name: _first(fitting.get(name, [])) for name in names}, rows
+    tried = [(at, word) for at, name in enumerate(names) if name not in given for word in _INFERRED]
+    unfit, _ = _unfitting(head, tried)
+    left = {at: [given[name]] if name in given else [] for at, name in enumerate(names)}
+    for at, word in tried:
+        if (at, word) not in unfit:
+            left[at].append(word)
+    unfit, rows = _unfitting(text, [(at, words[0]) for at, words in left.items() if words])
+    while unfit:
+        for at, word in unfit:
+            if names[at] in given:
+                bad = text.filter(_unfit(at, word)).select(pl.nth(at)).head(1).collect().item()
+                raise BadInput(
+                    f"column {names[at]!r} holds {bad!r}, which is no {word}", "change schema= or the file"
+                )
+            left[at].remove(word)
+        unfit, _ = _unfitting(text, [(at, left[at][0]) for at, _ in unfit if left[at]])
+    types = [(words or ["string"])[0] for words in left.values()]
+    return [_NOTHING if word == "missing" else word for word in types], rows
 
 
-def _first(words: Sequence[str]) -> str:
-    if "bool" in words and "int64" in words:
-        return "float64"  # nothing is both: all values are missing, which pandas calls float, too
-    return words[0] if words else "string"
+def _unfitting(text: pl.LazyFrame, tried: Sequence[tuple[int, str]]) -> tuple[list[tuple[int, str]], int]:
+    """Return which of the types tried on columns do not fit all values, and the number of rows."""
+    import polars as pl
+
+    checks = [_unfit(at, word).any().alias(str(number)) for number, (at, word) in enumerate(tried)]
+    rows, *wrong = text.select(pl.len().alias("rows"), *checks).collect(engine="streaming").row(0)
+    return [each for each, is_wrong in zip(tried, wrong, strict=True) if is_wrong], int(rows)
 
 
-def _fitting(text: pl.LazyFrame, tried: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return, of the types tried on each column, those that fit all of its values, in the same order."""
-    checks = [_unfit(name, word).any().alias(str(position)) for position, (name, word) in enumerate(tried)]
-    found: dict[str, list[str]] = {name: [] for name, _ in tried}
-    if checks:
-        unfit = text.select(checks).collect(engine="streaming").row(0)
-        for (name, word), wrong in zip(tried, unfit, strict=True):
-            if not wrong:
-                found[name].append(word)
-    return found
-
-
-def _unfit(name: str, word: str) -> pl.Expr:
-    """Return whether a value is there and is no ``word``."""
+def _unfit(at: int, word: str) -> pl.Expr:
+    """Return whether a value of the column at a position is there and is no ``word``."""
     import polars as pl
 
     if word in ("string", "category"):
         return pl.lit(False)
-    value = _value(name)
-    unfit = value.is_not_null() & _parsed(name, word, strict=False).is_null()
+    value = _value(at)
+    if word == "missing":
+        return value.is_not_null()
+    unfit = value.is_not_null() & _parsed(at, word, strict=False).is_null()
     if word in ("int64", "float64"):
         unfit |= value.str.contains(r"^[+-]?0[0-9]")
     if word == "float64":
-        unfit |= value.str.contains(r"^[+-]?[0-9]{19,}$") & value.cast(pl.Int64, strict=False).is_null()
+        long = pl.when(value.str.len_bytes() >= 19).then(value)  # cheaper than the pattern alone
+        unfit |= long.str.contains(r"^[+-]?[0-9]{19,}$") & long.cast(pl.Int64, strict=False).is_null()
     return unfit
 
 
-def _value(name: str) -> pl.Expr:
-    """Return the trimmed text of a column that is not text, null where it says so."""
+def _value(at: int) -> pl.Expr:
+    """Return the trimmed texts of a column that is not text, null where they say so."""
     import polars as pl
 
-    value = pl.col(name).str.strip_chars()
+    value = pl.nth(at).str.strip_chars()  # by name, a column called * would be all of them
     return pl.when(value.is_in(_MISSING)).then(None).otherwise(value)
 
 
-def _parsed(name: str, word: str, *, strict: bool) -> pl.Expr:
+def _parsed(at: int, word: str, *, strict: bool) -> pl.Expr:
     """Return a column of texts as what ``word`` says."""
     import polars as pl
 
     if word == "string":
-        return pl.col(name)
+        return pl.nth(at)
     if word == "category":
-        return pl.col(name).cast(pl.Categorical)
-    value = _value(name)
+        return pl.nth(at).cast(pl.Categorical)
+    value = _value(at)
     if word == "bool":
         parsed = pl.when(value.is_in(_TRUE)).then(True).when(value.is_in(_FALSE)).then(False)
-        return parsed.otherwise(None).alias(name)
+        return parsed.otherwise(None)
     if word == "date":
         # polars would also read 2024-1-1, and leave the rest of a date with time unread
-        shaped = pl.when(value.str.contains(r"^\d{4}-\d{2}-\d{2}$")).then(value)
-        return shaped.str.to_date("%Y-%m-%d", strict=strict).alias(name)
+        shaped = pl.when(value.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(value)
+        return shaped.str.to_date("%Y-%m-%d", strict=strict)
     if word.startswith("datetime"):
-        return _moment(value, word, strict).alias(name)
-    return value.cast(_number(word), strict=strict).alias(name)
+        return _moment(value, word, strict)
+    return value.cast(_number(word), strict=strict)
 
 
 def _moment(value: pl.Expr, word: str, strict: bool) -> pl.Expr:
     import polars as pl
 
     unit, _, zone = word[len("datetime[") : -1].partition(", ")
-    ending = r"(Z|[+-]\d{2}:?\d{2})$" if zone else "$"
-    shape = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?" + ending
+    ending = r"(Z|[+-][0-9]{2}:?[0-9]{2})$" if zone else "$"
+    shape = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?" + ending
     shaped = pl.when(value.str.contains(shape)).then(value.str.replace(" ", "T", literal=True))
     pattern = "%Y-%m-%dT%H:%M:%S%.f" + ("%#z" if zone else "")
     parsed = shaped.str.to_datetime(
@@ -212,6 +221,10 @@ def _polars_errors() -> tuple[type[Exception], ...]:
 
 
 def _unreadable(path: Path, error: Exception) -> BadInput:
+    import polars as pl
+
+    if isinstance(error, pl.exceptions.NoDataError):
+        return BadInput(f"{path} holds no lines", "commit a file with a header line")
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "utf-8" in text.lower() or "utf8" in text.lower():
         return BadInput(

@@ -32,7 +32,11 @@ class JSONLines:
             found = pl.scan_ndjson(_literal(path), infer_schema_length=None).collect_schema()
             # the inference may return later columns in any order
             order = [*names, *sorted(set(found) - set(names))]
-            typed = found.to_frame().select(order).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+            typed = (
+                pl.DataFrame(schema={name: found[name] for name in order})
+                .to_arrow(compat_level=pl.CompatLevel.oldest())
+                .schema
+            )
             for name, word in declared(schema, order).items():
                 typed = typed.set(typed.get_field_index(name), pa.field(name, arrow_type(word)))
             options = {"schema": base64.b64encode(typed.serialize().to_pybytes()).decode()}

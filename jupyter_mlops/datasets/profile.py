@@ -1,7 +1,7 @@
 """Profiles: what each column of a table holds, in a few numbers. Computed once, when a version is committed.
 
-A table that fits in memory with ease is profiled exactly. Of a bigger one the totals are computed in pieces; what
-needs the values side by side is taken from evenly spaced rows, the same ones every time.
+A table that fits in memory with ease is profiled exactly. Totals of a bigger one are computed in pieces, and
+what needs the values side by side is of evenly spaced rows, the same ones every time.
 """
 
 from __future__ import annotations
@@ -48,10 +48,13 @@ def profiled(
 def _every(table: pl.LazyFrame, step: int) -> pl.DataFrame:
     import polars as pl
 
-    names = set(table.collect_schema())
-    index = next(name for number in range(len(names) + 1) if (name := f"row {number}") not in names)
-    numbered = table.with_row_index(index).filter(pl.col(index) % step == 0)
-    return numbered.drop(index).collect(engine="streaming")
+    schema = table.collect_schema()
+    index = next(name for number in range(len(schema) + 1) if (name := f"row {number}") not in schema)
+    sample = table.with_row_index(index).filter(pl.col(index) % step == 0).drop(index)
+    # texts are views that would keep the bytes of every row alive; these are copies
+    texts = [position for position, kind in enumerate(schema.dtypes()) if kind == pl.String]
+    copies = [pl.concat_str(pl.nth(position), pl.lit("")) for position in texts]
+    return sample.with_columns(copies).collect(engine="streaming")
 
 
 def _totals(table: pl.LazyFrame, schema: pl.Schema, *, exact: bool) -> dict[str, dict[str, Any]]:
@@ -59,8 +62,8 @@ def _totals(table: pl.LazyFrame, schema: pl.Schema, *, exact: bool) -> dict[str,
     import polars as pl
 
     wanted: list[pl.Expr] = []
-    for position, (name, kind) in enumerate(schema.items()):
-        value = pl.col(name)
+    for position, kind in enumerate(schema.dtypes()):
+        value = pl.nth(position)  # by name, a column called * would be all of them
         missing = value.is_null().sum()
         if kind.is_float():
             missing += value.is_nan().sum()
@@ -101,11 +104,10 @@ def _column(
         numbers = numbers.filter(numbers.is_finite())
         shape = {"min": low, "max": high, "mean": _number(totals["mean"])}
         if low is not None and high is not None and len(numbers):
-            shape["quantiles"] = tuple(
-                float(found) for at in _QUANTILES if (found := numbers.quantile(at, "linear")) is not None
-            )
+            shape["quantiles"] = _quantiles(numbers)
             edges = _edges(low, high, whole=kind.is_integer())
-            shape |= {"edges": edges, "counts": _counts(numbers, edges)}
+            if counts := _counts(numbers, edges):
+                shape |= {"edges": edges, "counts": counts}
     elif kind == pl.Boolean:
         shape = {"mean": _number(totals["mean"]), "top": _top(there)}
     elif kind in (pl.Date, pl.Datetime):
@@ -123,6 +125,11 @@ def _column(
         sampled=sampled,
         **shape,
     )
+
+
+def _quantiles(numbers: pl.Series) -> tuple[float, ...]:
+    found = tuple(float(numbers.quantile(at, "linear") or 0.0) for at in _QUANTILES)
+    return found if all(map(math.isfinite, found)) else ()  # between extremes they overflow
 
 
 def _number(total: pl.Series) -> int | float | None:

@@ -24,11 +24,11 @@ class Column:
 class ColumnProfile:
     """What one column holds, in a few numbers.
 
-    ``missing`` counts nulls and NaN; everything else is of the other values, and of numbers the finite ones.
-    ``quantiles`` are at 5, 25, 50, 75 and 95 %. ``edges`` and ``counts`` are the histogram of numbers and dates:
-    a bin holds its lower edge and what is below its upper one, the last bin both. ``top`` are the most frequent
-    texts, categories or booleans. ``sampled`` is 0 where all of that is exact; else ``distinct`` is an estimate,
-    and quantiles, histogram and ``top`` are of that many evenly spaced rows.
+    ``missing`` counts nulls and NaN; the rest is of the other values, and of numbers the finite ones.
+    ``quantiles`` are at 5, 25, 50, 75 and 95 %. ``edges`` and ``counts`` are the histogram of numbers and
+    dates: a bin holds its lower edge and what is below its upper one, the last bin both. ``top`` are the most
+    frequent texts, categories or booleans. ``sampled`` is 0 where all of that is exact; else ``distinct`` is
+    an estimate, and quantiles, histogram and ``top`` are of that many evenly spaced rows.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Objects keep bytes by content: what was put comes back, what was damaged is noticed, nothing is overwritten."""
+"""Objects keep bytes by content: what was put comes back, damage is noticed, nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput, Conflict, Damaged, NotFound, SourceChanged, StoreFailed
-from jupyter_mlops.objects import Entry, Objects
+from jupyter_mlops.objects import Batch, Entry, Objects
 
 BIG = 3 << 20
 
@@ -51,15 +51,18 @@ def test_the_address_is_blake3_of_the_raw_bytes(objects: Objects) -> None:
     assert objects.read(empty) == b""
 
 
+def _put_and_interrupt(batch: Batch, data: bytes) -> None:
+    batch.put_bytes(data)
+    raise KeyboardInterrupt
+
+
 def test_a_batch_appears_at_its_end_or_not_at_all(objects: Objects) -> None:
     with objects.batch() as batch:
         digest = batch.put_bytes(b"one")
         assert not objects.has(digest)
     assert objects.read(digest) == b"one"
     with pytest.raises(KeyboardInterrupt), objects.batch() as batch:
-        other = batch.put_bytes(b"two")
-        raise KeyboardInterrupt
-    assert not objects.has(other)
+        _put_and_interrupt(batch, b"two")
     assert len(kept(objects)) == 1
 
 
@@ -206,7 +209,9 @@ def test_a_tree_is_checked_out_whole_or_not_at_all(objects: Objects, tmp_path: P
     target = tmp_path / "out"
     target.mkdir()  # an empty folder is no obstacle
     objects.checkout_tree(objects.tree(digest), target, {"a.txt": 0o600})
-    assert {p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*") if p.is_file()} == files
+    assert {
+        p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*") if p.is_file()
+    } == files
     assert (target / "a.txt").stat().st_mode & 0o777 == 0o600
     objects.checkout_tree(objects.tree(digest), target)
     (target / "extra").write_text("mine")

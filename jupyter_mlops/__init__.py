@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .runs.context import open_projects_with
 from .value import draw_values_with
 
 if TYPE_CHECKING:
@@ -69,12 +68,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_HOME})
 
 
-def _open() -> Any:
-    from .project import open_project
-
-    return open_project()
-
-
 def _draw(value: Any) -> Any:
     from .views import bundle
 
@@ -88,7 +81,6 @@ def _open() -> Any:
 
 
 draw_values_with(_draw)
-open_projects_with(_open)
 
 
 def load_ipython_extension(ipython: Any) -> None:

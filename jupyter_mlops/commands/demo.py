@@ -30,6 +30,7 @@ def demo(session: Session, folder: str) -> Any:
         from ..views import print_view, view
 
         if not session.as_json:
+            click.echo()
             print_view(view(value))
 
     return tell(Path(folder).expanduser().resolve(), say, show)

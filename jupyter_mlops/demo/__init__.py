@@ -1,5 +1,6 @@
 """The demo: the product's whole story on real flights, each step done once however often it is started."""
 
-from .story import Told, tell
+from .story import tell
+from .told import Told
 
 __all__ = ["Told", "tell"]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from ..companions import Companions
 from ..config import FILE
 from ..errors import BadInput, Conflict, Failed
 from ..project import Project, init_project
-from ..store import AuditReport
-from ..value import Value
 from . import flights
 from .report import write_report
+from .told import Told
 
 ANN, BO = "ann@example.com", "bo@example.com"
 EXPERIMENT, MODEL = "late-flights", "late-arrival"
@@ -57,31 +55,6 @@ approvals = "#ml-approvals"
 alerts = "#ml-oncall"
 notebooks = ["{NOTEBOOK}"]
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Told(Value):
-    """What the demo leaves: the project's folder, the model in production, its metric, the report."""
-
-    folder: str
-    model: str
-    metric: float
-    approval: str
-    alert: str
-    report: str
-    audit: AuditReport
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready types."""
-        return {
-            "folder": self.folder,
-            "model": self.model,
-            "auc": self.metric,
-            "approval": self.approval,
-            "alert": self.alert,
-            "report": self.report,
-            "audit": self.audit.to_dict(),
-        }
 
 
 def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) -> Told:

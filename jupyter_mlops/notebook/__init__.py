@@ -7,21 +7,22 @@ from typing import Any
 
 def load(ipython: Any) -> None:
     """Register the magics and the matcher in a running IPython; a second time changes nothing."""
-    from .completion import Matcher
+    from .completion import matcher
     from .magics import MLOpsMagics
 
     unload(ipython)
-    ipython.register_magics(MLOpsMagics)
-    ipython.Completer.custom_matchers.append(Matcher(ipython))
+    magics = MLOpsMagics(ipython)
+    ipython.register_magics(magics)
+    ipython.Completer.custom_matchers.append(matcher(ipython, magics.project))
 
 
 def unload(ipython: Any) -> None:
     """Remove what ``load`` registered, and close the project that the magics hold open."""
-    from .completion import Matcher
+    from .completion import IDENTIFIER
     from .magics import MLOpsMagics
 
     matchers = ipython.Completer.custom_matchers
-    matchers[:] = [matcher for matcher in matchers if not isinstance(matcher, Matcher)]
+    matchers[:] = [known for known in matchers if getattr(known, "matcher_identifier", "") != IDENTIFIER]
     held = ipython.magics_manager.registry.pop(MLOpsMagics.__name__, None)
     if held is not None:
         held.close()

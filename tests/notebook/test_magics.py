@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,7 @@ def shell(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     jupyter_mlops.load_ipython_extension(shell)
     yield shell
     jupyter_mlops.unload_ipython_extension(shell)
+    atexit.unregister(shell.atexit_operations)
     shell.atexit_operations()
 
 
@@ -148,7 +150,7 @@ def test_other_lines_are_left_alone(shell: Shell) -> None:
 def test_unloading_removes_everything(shell: Shell) -> None:
     jupyter_mlops.unload_ipython_extension(shell)
     assert "mlops" not in shell.magics_manager.magics["line"]
-    assert completions(shell, "%mlops r") == []
+    assert "run" not in {word for word, _, _ in completions(shell, "%mlops r")}
     jupyter_mlops.load_ipython_extension(shell)
     jupyter_mlops.load_ipython_extension(shell)
-    assert len([m for m in shell.Completer.custom_matchers if type(m).__name__ == "Matcher"]) == 1
+    assert len(shell.Completer.custom_matchers) == 1

@@ -91,8 +91,17 @@ def welcome(project: Project, asked: Asked, content: Content) -> Page:
         admins = project.people.policy.people.admin
         page = Page("no_role.html", "You have no role here yet", {"admins": admins}, status=403)
     else:
-        page = content(project, asked)
+        try:
+            page = content(project, asked)
+        except MLOpsError as error:
+            page = refusal(error)
     return replace(page, project=project.config.name, identity=identity)
+
+
+def refusal(error: MLOpsError) -> Page:
+    """The page that says what is wrong and what to do."""
+    said = {"message": error.message, "hint": error.hint}
+    return Page("error.html", error.message, said, status=error.status)
 
 
 def overview(project: Project, asked: Asked) -> Page:

@@ -17,7 +17,7 @@ from tornado import web
 
 from ..errors import BadInput, MLOpsError, NotFound
 from ..project import Project
-from .contents import Asked, Content, Page, ask, welcome
+from .contents import Asked, Content, Page, ask, refusal, welcome
 from .identity import actor_of
 
 LONGEST_TEXT = 4_000
@@ -114,7 +114,7 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
             asked = Asked(tuple(map(self.fit, words)), self._query(), self._link)
             page = await self.in_project(lambda project: welcome(project, asked, content))
         except MLOpsError as error:
-            self._refuse(error)
+            self._answer(refusal(error))
             return
         self._answer(replace(page, problem=problem, status=problem.status) if problem else page)
 
@@ -144,10 +144,6 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
     def _link(self, path: str) -> str:
         place, mark, query = path.partition("?")
         return self.root + quote(place) + mark + query
-
-    def _refuse(self, error: MLOpsError) -> None:
-        said = {"message": error.message, "hint": error.hint}
-        self._answer(Page("error.html", error.message, said, status=error.status))
 
     def _answer(self, page: Page) -> None:
         self.set_status(page.status)
@@ -265,7 +261,7 @@ class NoSuchPage(PageHandler):
     @guarded("read", "page")
     async def get(self) -> None:
         """Say that there is nothing."""
-        self._refuse(NotFound("there is no such page", "the navigation above leads on"))
+        self._answer(refusal(NotFound("there is no such page", "the navigation above leads on")))
 
 
 class NoSuchEndpoint(RestHandler):

@@ -59,9 +59,21 @@ def page_links(project: Project, base_url: str) -> dict[str, str]:
         known = _read_links(file)
         links = {name: known.get(name) or secrets.token_urlsafe(32) for name in names}
         if links != known:
-            _write_links(file, links)
+            write_private(file, json.dumps(links, indent=1))
     root = base_url.rstrip("/")
     return {name: f"{root}/mlops/?{urlencode({'token': token})}" for name, token in links.items()}
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace ``file`` at once by one that only its owner may read."""
+    draft = file.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
 
 
 class PeopleIdentityProvider(IdentityProvider):
@@ -165,14 +177,3 @@ def _read_links(file: Path) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return {str(name): str(token) for name, token in links.items() if token}
-
-
-def _write_links(file: Path, links: Mapping[str, str]) -> None:
-    draft = file.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(links, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)

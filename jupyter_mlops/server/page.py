@@ -6,32 +6,23 @@ Started by ``mlops up`` as ``python -m jupyter_mlops.server``; any other Jupyter
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from ..project import Project
 
 READY_FILE = "page.json"
 
 
-def page_command(root: Path, port: int = 0) -> list[str]:
-    """Return the command that serves the page of the project at ``root``; port 0 is any free one.
-
-    The process writes ``.mlops/page.json`` with its ``url`` and the ``links`` of its people once it answers.
-    """
-    return [sys.executable, "-m", "jupyter_mlops.server", "--project", str(root), "--port", str(port)]
-
-
 def run_page(project: Project, port: int = 0, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve the page on 127.0.0.1 until the process is told to end; needs the main thread.
 
-    ``on_ready`` gets the server's URL, for ``page_links``, once it answers.
+    Once it answers, ``on_ready`` gets the server's URL, and ``.mlops/page.json`` holds it with the link of
+    each person, readable by its owner only, until the server ends.
     """
     from jupyter_server.serverapp import ServerApp
     from traitlets.config import Config
 
-    from .identity import LINKS_FILE, PageAuthorizer, PeopleIdentityProvider, page_links
+    from .identity import LINKS_FILE, PageAuthorizer, PeopleIdentityProvider, page_links, write_private
 
     own = project.state / "page"
     own.mkdir(mode=0o700, exist_ok=True)
@@ -61,12 +52,10 @@ def run_page(project: Project, port: int = 0, on_ready: Callable[[str], None] | 
     server = ServerApp.instance(config=config, runtime_dir=str(own), no_browser_open_file=True)
     server.initialize(argv=[], find_extensions=False)
     url = f"http://127.0.0.1:{server.port}/"
+    told = json.dumps({"url": url, "links": page_links(project, url)}, indent=1)
 
     def announce() -> None:
-        draft = ready.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps({"url": url, "links": page_links(project, url)}) + "\n", "utf-8")
-        draft.replace(ready)
+        write_private(ready, told)
         if on_ready is not None:
             on_ready(url)
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -51,7 +52,7 @@ from traitlets.config import Config
 
 from jupyter_mlops.project import Project
 from jupyter_mlops.server.identity import page_links
-from jupyter_mlops.server.page import READY_FILE, page_command
+from jupyter_mlops.server.page import READY_FILE
 
 SHARED_TOKEN = "shared-by-everybody"
 
@@ -229,7 +230,8 @@ def page_process(
 
     def start(project: Project) -> PageProcess:
         with log.open("wb") as output:
-            process = subprocess.Popen(page_command(project.root), stdout=output, stderr=output, cwd=tmp_path)
+            command = [sys.executable, "-m", "jupyter_mlops.server", "--project", str(project.root)]
+            process = subprocess.Popen(command, stdout=output, stderr=output, cwd=tmp_path)
         processes.append(process)
         ready = project.state / READY_FILE
         deadline = time.monotonic() + 60

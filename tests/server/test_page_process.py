@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import stat
 from collections.abc import Callable
 
 from jupyter_mlops.server.identity import page_links
@@ -18,6 +20,9 @@ def test_the_page_runs_for_everybody_of_the_project_until_told_to_end(
     project = make_project()
     served = page_process(project)
     bo = served.person(BO)
+    told = json.loads((project.state / READY_FILE).read_text("utf-8"))
+    assert told == {"url": served.url, "links": page_links(project, served.url)}
+    assert stat.S_IMODE((project.state / READY_FILE).stat().st_mode) == 0o600
     assert bo.get("mlops/api/whoami").json()["name"] == BO
     assert bo.get("mlops/audit").status == 200
     assert bo.get("api/contents").status == 403

@@ -114,7 +114,7 @@ class Surroundings:
         """Say once that nothing is recorded."""
         if not self._warned:
             self._warned = True
-            warnings.warn("no run: not recorded", stacklevel=3)
+            warnings.warn("no run: not recorded", stacklevel=4)
 
 
 _here = Surroundings()

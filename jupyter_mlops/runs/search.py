@@ -50,6 +50,14 @@ TEXT: /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`/
 GROUPS = ("metrics", "parameters", "tags", "attributes")
 ATTRIBUTES = ("experiment", "status", "actor", "id", "sweep", "notebook", "started_at")
 _LONGEST = 2_000
+_EXPECTED = {
+    "COMPARISON": "a comparison",
+    "NUMBER": "a value",
+    "TEXT": "a text in quotes",
+    "NAME": "a name such as metrics.auc",
+    "_AND": "'and'",
+    "_OR": "'or'",
+}
 _MISSING_LAST = "CASE WHEN ({0}) IS NULL THEN 1 ELSE 0 END, {0}"
 
 
@@ -212,19 +220,9 @@ class _Compiler:
 
 
 def _wanted(error: Any, ended: bool) -> str:
-    names = {
-        "COMPARISON": "a comparison",
-        "NUMBER": "a value",
-        "TEXT": "a text in quotes",
-        "TRUTH": "a value",
-        "NAME": "a name such as metrics.auc",
-        "_AND": "and",
-        "_OR": "or",
-        "RPAR": "a closing parenthesis",
-    }
-    expected = list(dict.fromkeys(names[name] for name in sorted(error.expected) if name in names))
     found = "it ends here" if ended else f"{str(error.token)!r} was not expected"
-    return f"{found}, but {' or '.join(expected)}" if expected else found
+    expected = [words for token, words in _EXPECTED.items() if token in error.expected]
+    return f"{found}; it should go on with {' or '.join(expected)}" if expected else found
 
 
 def _unquoted(token: Any) -> str:

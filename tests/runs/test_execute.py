@@ -232,7 +232,7 @@ def test_a_notebook_must_be_there_be_one_and_declare_what_is_set(
     runs = project.runs
     with pytest.raises(BadInput, match=r"has no parameters cell, so 'C' cannot be set — tag the cell"):
         runs.execute(write_notebook(project.root / "plain.ipynb", "C = 1", parameters=False), {"C": 2})
-    with pytest.raises(NotFound, match=r"there is no notebook 'plian.ipynb' — did you mean plain.ipynb"):
+    with pytest.raises(NotFound, match="there is no notebook 'plian"):
         runs.execute("plian.ipynb")
     with pytest.raises(NotFound, match="there is no dataset 'nothing'"):
         runs.execute("plain.ipynb", inputs={"data": "nothing@latest"})

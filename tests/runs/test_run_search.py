@@ -1,0 +1,214 @@
+"""Runs are found by what people type; what cannot be read is pointed at; nothing typed becomes SQL."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_mlops.errors import BadInput, NotFound
+from jupyter_mlops.project import Project
+from jupyter_mlops.runs.search import parse_query
+
+
+@pytest.fixture
+def history(project: Project) -> Project:
+    """Four runs of two experiments: a, b and c of churn, d of fraud."""
+    made: list[tuple[str, str, dict[str, Any], dict[str, float]]] = [
+        ("churn", "a", {"C": 0.1, "penalty": "l1", "code": "007", "deep": True}, {"auc": 0.7, "val loss": 3}),
+        ("churn", "b", {"C": 1, "penalty": "l2", "code": "7", "deep": False}, {"auc": 0.9}),
+        ("churn", "c", {"C": 10.0, "penalty": None, "code": "x'y\"z"}, {"auc": math.nan}),
+        ("fraud", "d", {"penalty": "L1_100%"}, {"recall": math.inf}),
+    ]
+    for experiment, name, parameters, metrics in made:
+        with project.runs.start(experiment, parameters) as run:
+            run.log_metrics(metrics)
+            run.set_tags({"name": name, "team": "growth" if name in "ab" else "risk"})
+    with project.runs.start("fraud") as run:
+        run.set_tags({"name": "e"})
+        run.fail(RuntimeError())
+    return project
+
+
+def names(project: Project, where: str, order_by: Any = "tags.name", **options: Any) -> str:
+    return "".join(run.tags["name"] for run in project.runs.search(where, order_by, **options))
+
+
+def test_the_filter_finds_what_it_says(history: Project) -> None:
+    found = {where: names(history, where) for where in EXPECTED}
+    assert found == EXPECTED
+
+
+EXPECTED = {
+    "": "abcde",
+    "metrics.auc > 0.8": "b",
+    "metrics.auc >= .7 and metrics.auc < 9e-1": "a",
+    "metrics.auc != 0.7": "b",
+    'metrics."val loss" = 3': "a",
+    "metrics.recall = inf": "d",
+    "metrics.auc is null": "cde",
+    "metrics.auc is not null": "ab",
+    "parameters.C in (0.1, 10)": "ac",
+    "parameters.C not in (0.1, 10)": "b",
+    "parameters.C = 1": "b",
+    "parameters.penalty = 'l1'": "a",
+    'parameters.penalty = "l1"': "a",
+    "parameters.penalty != 'l1'": "bd",
+    "parameters.penalty is null": "ce",
+    "parameters.penalty like 'l%'": "abd",
+    "parameters.penalty not like 'l%'": "",
+    "parameters.penalty like '%100%'": "d",
+    "parameters.penalty like 'l_'": "ab",
+    "parameters.code = '007'": "a",
+    "parameters.code = 'x''y\"z'": "c",
+    "parameters.deep = true": "a",
+    "parameters.deep = FALSE": "b",
+    "tags.team in ('growth', 'other') and not tags.name = 'a'": "b",
+    "tags.team = 'growth' or tags.name = 'd'": "abd",
+    "tags.name = 'a' or tags.name = 'b' and metrics.auc > 1": "a",
+    "(tags.name = 'a' or tags.name = 'b') and metrics.auc > 0.8": "b",
+    "NOT (metrics.auc > 0.8 OR metrics.auc IS NULL)": "a",
+    "not not tags.name = 'a'": "a",
+    "attributes.experiment = 'fraud'": "de",
+    "experiment like 'CH%'": "abc",
+    "status = 'failed'": "e",
+    "status in ('finished') and experiment = 'fraud'": "d",
+    "actor = 'ann@example.com'": "abcde",
+    "started_at > '2000-01-01'": "abcde",
+    "started_at < '2000-01-01'": "",
+    "notebook is null": "abcde",
+    "tags.team = '; DROP TABLE runs; --'": "",
+    "parameters.\"x' OR '1'='1\" = 'a'": "",
+    "tags.name like '~%'": "",
+}
+
+
+def test_the_order_puts_missing_values_last(history: Project) -> None:
+    assert names(history, "", "metrics.auc desc, tags.name") == "bacde"
+    assert names(history, "", ["metrics.auc", "tags.name desc"]) == "abedc"
+    assert names(history, "", "parameters.C desc, tags.name") == "cbade"
+    assert names(history, "", None) == "edcba"
+    assert names(history, "", None, limit=2) == "ed"
+    assert names(history, "", None, limit=0) == ""
+    assert names(history, "", None, limit=None, experiment="churn") == "cba"
+
+
+@pytest.mark.parametrize(
+    ("where", "column", "message"),
+    [
+        ("metrics.auc >", 14, "it ends here; it should go on with a value or a text in quotes"),
+        ("metrics.auc >> 1", 14, "'>' was not expected"),
+        ("metrics.auc > 0.8 und x = 1", 19, "'und' was not expected; it should go on with 'and' or 'or'"),
+        ("metric.auc > 0.8", 1, "there is no 'metric' to look at"),
+        ("experimnt = 'a'", 1, "there is no 'experimnt'"),
+        ("status = 'a' and attributes.stat = 'x'", 18, "runs have no attribute 'stat'"),
+        ("metrics > 1", 8, "'metrics' needs a name"),
+        ("metrics.auc = 'high'", 15, "metrics.auc is a number"),
+        ("tags.n = 3", 10, "tags.n is text"),
+        ("tags.n = true", 10, "tags.n is text"),
+        ("tags.n > 'a'", 10, "'>' compares numbers"),
+        ("metrics.auc like 'a'", 1, "metrics.auc is a number"),
+        ("tags.n = 'open", 10, '"\'" makes no sense here'),
+        ("(tags.n = 'a'", 14, "it ends here"),
+        ("tags.n = 'a')", 13, "')' was not expected"),
+        ("tags.n in ()", 12, "')' was not expected"),
+        ("metrics.auc ; drop", 13, "';' makes no sense"),
+        ("or", 3, "it ends here; it should go on with a comparison"),
+    ],
+)
+def test_what_cannot_be_read_is_pointed_at(make_project, where: str, column: int, message: str) -> None:
+    project = make_project()
+    with pytest.raises(BadInput) as caught:
+        project.runs.search(where)
+    assert caught.value.message.startswith(f"the filter cannot be read at column {column}: ")
+    assert message in caught.value.message
+    typed, caret = caught.value.hint.splitlines()[-2:]
+    assert typed == f"    {where}"
+    assert caret == " " * (4 + column - 1) + "^"
+
+
+def test_a_wrong_order_or_limit_is_refused(make_project) -> None:
+    project = make_project()
+    with pytest.raises(BadInput, match="column 13: 'down' was not expected"):
+        project.runs.search(order_by="metrics.auc down")
+    with pytest.raises(BadInput, match="is not a number of runs"):
+        project.runs.search(limit=-1)
+    with pytest.raises(BadInput, match="longer than"):
+        project.runs.search("status = 'a' or " * 200 + "status = 'a'")
+    with pytest.raises(BadInput):
+        project.runs.search("(" * 1990)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for where, order in ((text, None), ("", text), (f"tags.a = '{text}'", None)):
+        try:
+            query = parse_query(where, order)
+        except BadInput:
+            continue
+        for typed in query.parameters.values():
+            assert not isinstance(typed, str) or len(typed) < 4 or typed not in query.where
+
+
+def test_runs_are_named_by_prefix_experiment_and_best(history: Project) -> None:
+    runs = history.runs
+    first = runs.search("tags.name = 'a'")[0]
+    assert runs.get(first.id) == runs.get(first.id[:6]) == runs.get(f"run:{first.id}") == first
+    assert runs.get("fraud@latest").tags["name"] == "e"
+    assert runs.get(first) == first
+    assert runs.experiments() == ("churn", "fraud")
+    with pytest.raises(BadInput, match=r"'churn' is an experiment — write churn@latest or churn@best"):
+        runs.get("churn")
+    with pytest.raises(BadInput, match="no sweep of 'churn' declared which metric decides"):
+        runs.get("churn@best")
+    with pytest.raises(NotFound, match=r"no experiment or sweep 'chrun' — did you mean churn"):
+        runs.get("chrun@latest")
+    with pytest.raises(NotFound, match="there is no run 'zzzzzzzzz'"):
+        runs.get("zzzzzzzzz")
+    with pytest.raises(NotFound):
+        runs.get("_%")
+    with pytest.raises(BadInput, match="is no ref of a run"):
+        runs.get("churn@v1")
+    letters: dict[str, int] = {}
+    for run in runs.search():
+        letters[run.id[0]] = letters.get(run.id[0], 0) + 1
+    for letter, count in letters.items():
+        if count > 1:
+            with pytest.raises(BadInput, match="begins several runs"):
+                runs.get(letter)
+
+
+def test_several_runs_are_compared_and_drawn(history: Project) -> None:
+    runs = history.runs.search(order_by="tags.name", experiment="churn")
+    assert runs.id is None
+    assert runs.best(maximize="auc").tags["name"] == "b"
+    assert runs.best(minimize="auc").tags["name"] == "a"
+    assert runs.varying == ("C", "code", "deep", "penalty")
+    with pytest.raises(BadInput, match="which run is best was not declared"):
+        runs.best()
+    with pytest.raises(NotFound, match=r"has a value of 'acu' — did you mean auc"):
+        runs.best(maximize="acu")
+    frame = runs.to_pandas()
+    assert list(frame["parameters.C"]) == [0.1, 1, 10.0]
+    assert list(frame["metrics.auc"][:2]) == [0.7, 0.9]
+    figure = runs.plot()
+    assert figure.axes == ("C", "code", "deep", "penalty", "auc")
+    assert len(figure.series) == 3
+    assert runs.plot("bar", "auc").kind == "bar"
+    assert runs.plot("line", "auc").kind == "line"
+    with pytest.raises(BadInput, match="no kind of picture"):
+        runs.plot("pie")
+    with pytest.raises(NotFound, match="no run here has a metric 'x'"):
+        runs.plot(metric="x")
+    comparison = history.runs.compare(runs[0], runs[1].id)
+    rows = {(row.group, row.name): row for row in comparison.rows}
+    assert rows["parameter", "C"].values == (0.1, 1)
+    assert rows["parameter", "C"].differs
+    assert not rows["fact", "experiment"].differs
+    assert rows["metric", "val loss"].values == (3.0, None)
+    assert comparison.to_dict()["runs"] == [runs[0].id, runs[1].id]
+    assert history.runs.search("status = 'nothing'").to_dict() == {"items": [], "sweep": None}
+    assert runs[0:2] == (runs[0], runs[1])

@@ -1,4 +1,4 @@
-"""Models: registered versions of estimators, stored without pickle, and their aliases. Base of ``promotion``."""
+"""Models: registered versions of estimators, stored without pickle, and their aliases."""
 
 from .persistence import ModelStore, SavedModel
 from .registered import Models

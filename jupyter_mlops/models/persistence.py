@@ -77,9 +77,12 @@ class ModelStore:
         return skops_format.loads(self._read(digest, MODEL), self._trust())
 
     def verify(self, digest: str) -> None:
-        """Raise ``Damaged`` unless its bytes are what was stored, ``UnsafeModel`` unless its types are allowed."""
+        """Raise ``Damaged`` unless every stored byte of the model is what was stored."""
         for entry in self._objects.tree(digest):
             self._objects.read(entry.digest)
+
+    def refuse_unsafe(self, digest: str) -> None:
+        """Raise ``UnsafeModel`` if the model holds types that the project does not allow now."""
         skops_format.refuse_what_is_not_allowed(self._read(digest, MODEL), self._trust())
 
     def saved(self, digest: str) -> SavedModel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, NotFound, close_matches
 from ..people import Members, Role
-from ..refs import Ref, check_name, parse_ref
+from ..refs import Ref, check_alias, check_name, parse_ref
 from ..store import Store, Transaction, aliases
 from ..store.aliases import AliasMove
 from ..store.store import Row
@@ -121,6 +121,7 @@ class Models:
             )
         digest = _logged_model(run)
         self.files.verify(digest)
+        self.files.refuse_unsafe(digest)
         return run, self.files.saved(digest)
 
     def _insert(
@@ -207,6 +208,7 @@ class Models:
         raise self._undeclared(name, alias)
 
     def _undeclared(self, name: str, alias: str) -> NotFound:
+        check_alias(alias)
         known = self._people.policy.alias_names(name)
         return NotFound(
             f"'{alias}' is no declared alias of {name}",

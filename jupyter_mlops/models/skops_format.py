@@ -35,25 +35,27 @@ def dumps(estimator: Any) -> bytes:
 def refuse_what_is_not_allowed(data: bytes, allowed: Iterable[str]) -> None:
     """Raise ``UnsafeModel`` if ``data`` holds types beyond skops' own defaults and ``allowed``.
 
-    The message names them, and the hint is the line of mlops.toml that allows them.
+    The message names them, and the hint is the line of mlops.toml that allows them. What lives in
+    ``__main__`` or has no name is refused whatever is allowed: nobody else could load it.
     """
     allowed = tuple(allowed)
-    unknown = [name for name in _types_beyond_defaults(data) if name not in allowed]
-    if not unknown:
-        return
-    nameless = [name for name in unknown if "<lambda>" in name or "<locals>" in name]
+    special = _types_beyond_defaults(data)
+    nameless = [name for name in special if "<lambda>" in name or "<locals>" in name]
     if nameless:
         raise UnsafeModel(
             f"the model holds {', '.join(nameless)}, which has no name to load it by",
             "move it to a function or class at the top of a module and import it from there",
         )
-    at_home = [name for name in unknown if name.startswith(("__main__.", "__mp_main__."))]
+    at_home = [name for name in special if name.startswith(("__main__.", "__mp_main__."))]
     if at_home:
         names = ", ".join(name.partition(".")[2] for name in at_home)
         raise UnsafeModel(
             f"the model holds {names} from __main__, which exists in this notebook or script only",
             f"move {names} to a module next to mlops.toml and import it from there",
         )
+    unknown = [name for name in special if name not in allowed]
+    if not unknown:
+        return
     line = json.dumps(sorted({*allowed, *unknown}), ensure_ascii=False)
     raise UnsafeModel(
         f"the model holds types that this project does not allow: {', '.join(unknown)}",
@@ -89,7 +91,7 @@ def _types_beyond_defaults(data: bytes) -> list[str]:
 
 
 def _refuse_foreign_zip(data: bytes) -> None:
-    """Raise unless ``data`` is as ``dumps`` writes it: plain names, and nothing compressed that could swell."""
+    """Raise unless ``data`` is as ``dumps`` writes it: plain names, nothing compressed that could swell."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()

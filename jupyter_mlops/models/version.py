@@ -27,8 +27,8 @@ class ModelVersion(Value):
     bytes: int
     framework: str
     estimator: str
-    aliases: tuple[str, ...] = ()
-    note: str = ""
+    aliases: tuple[str, ...] = field(default=(), compare=False)
+    note: str = field(default="", compare=False)
     _files: ModelStore | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -24,35 +24,39 @@ def sweep_card(runs: Any) -> View:
     if failed:
         counts += f", {len(failed)} failed"
     measured = _measured(best, sweep.metric)
+    alone = len(runs) == 1
     summary = f"{counts}; best {sweep.metric} {measured} in run {best.id}" if best and measured else counts
-    rows: list[tuple[str, Cell]] = [("Notebook", Cell(sweep.notebook)), ("Runs", Cell(counts))]
+    rows: list[tuple[str, Cell]] = [("notebook", Cell(sweep.notebook)), ("runs", Cell(counts))]
     blocks: list[Block] = []
     if best is not None:
         names = runs.varying or tuple(best.parameters)
         set_to = ", ".join(f"{name} = {formats.plain(best.parameters.get(name))}" for name in names)
-        rows.append(("Best run", Cell(best.id, link=best.path)))
+        rows.append(("run" if alone else "best run", Cell(best.id, link=best.path)))
         if measured:
             rows.append((f"{sweep.metric} ({sweep.goal})", Cell(measured)))
+        else:
+            rows += [(name, Cell(formats.metric(value))) for name, value in best.metrics.items()]
         if set_to:
-            rows.append(("Parameters", Cell(set_to)))
+            rows.append(("parameters", Cell(set_to)))
         if best.inputs:
-            rows.append(("Data", Cell(", ".join(dict.fromkeys(best.inputs.values())))))
+            rows.append(("data", Cell(", ".join(dict.fromkeys(best.inputs.values())))))
     if failed and failed[0].error:
-        rows.append(("First failure", Cell(str(failed[0].error), "bad", link=failed[0].path)))
-    rows.append(("Started by", Cell(sweep.actor)))
+        rows.append(("first failure", Cell(str(failed[0].error), "bad", link=failed[0].path)))
+    rows += [("started by", Cell(sweep.actor)), ("sweep", Cell(sweep.id, "code"))]
     blocks.append(Facts(tuple(rows)))
     if len(finished) > 1 and sweep.metric:
         blocks.append(_ranking(runs))
     if len(finished) > 1 and runs.varying:
         blocks.append(Picture(runs.plot("parallel")))
-    return View(f"Sweep finished: {sweep.experiment}", summary, tone, tuple(blocks), sweep.path)
+    title = f"{'Run' if alone else 'Sweep'} finished: {sweep.experiment}"
+    return View(title, summary, tone, tuple(blocks), sweep.path)
 
 
 def _ranking(runs: Any) -> Table:
     metric = runs.sweep.metric
     measured = [run for run in runs.finished if math.isfinite(run.metrics.get(metric, math.nan))]
     measured.sort(key=lambda run: run.metrics[metric], reverse=runs.sweep.goal != "minimize")
-    columns = ("Run", *runs.varying, metric)
+    columns = ("run", *runs.varying, metric)
     rows = tuple(
         (
             Cell(run.id, link=run.path),
@@ -65,6 +69,8 @@ def _ranking(runs: Any) -> Table:
 
 
 def _best(runs: Any) -> Any:
+    if len(runs) == 1:
+        return runs.finished[0] if runs.finished else None
     if not runs.finished or not runs.metric:
         return None
     try:

@@ -28,7 +28,7 @@ HOW_TO_TRY = "tokens come from the environment only; `mlops slack simulate` show
 BAD_API_URL = "SLACK_API_URL is {url}: tokens travel over https only, except to this machine"
 REFUSED_TOKENS = "Slack at {url} refuses the tokens: {error}"
 CONNECTED = "The bot is connected to Slack at {url}"
-SIMULATING = "A local Slack: {url}  Choose who you are at the top. To put the bot on it:"
+SIMULATING = "A local Slack: {url}  Choose who you are at the top."
 UNREACHABLE = "Slack does not answer at {url}; messages wait"
 
 WAITING = "{count} for Slack wait"

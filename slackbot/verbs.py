@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,6 +46,8 @@ def simulate(project: Project, port: int) -> Any:
 
     def ready(simulator: Simulator) -> None:
         click.echo(texts.SIMULATING.format(url=simulator.url))
+        if not sys.stdout.isatty():
+            return  # whoever started it reads the tokens from the folder; they belong in no log
         click.echo(
             f"SLACK_API_URL={simulator.api_url} SLACK_BOT_TOKEN={simulator.bot_token} "
             f"SLACK_APP_TOKEN={simulator.app_token} mlops slack run"

@@ -10,6 +10,7 @@ from typing import Any
 
 from jupyter_mlops.charts import Figure
 from jupyter_mlops.errors import Refused
+from jupyter_mlops.views import formats
 from jupyter_mlops.views.view import Action, Cell, Facts, Heading, Picture, Table, Text, View
 
 from .. import limits, texts
@@ -21,9 +22,10 @@ VERBS = {"approve": "primary", "reject": "danger", "alerts acknowledge": "primar
 
 _NOUNS = {"approve": "approval", "reject": "approval", "alerts acknowledge": "alert"}
 _ID = re.compile(r"[A-Za-z0-9_]{1,64}")
-_SIGNS = {"good": "✅ ", "warning": "⚠️ ", "bad": "🔴 "}
+_SIGNS = {"good": "✓ ", "warning": "⚠ ", "bad": "✗ "}
 _SHOWN_ROWS = 20  # more is for the page
-_CELL = 200
+_SHOWN_COLUMNS = 8
+_CELL, _TEXT_CELL = 200, 24
 _FACT_NAME, _FACT = 100, 900
 _PARAGRAPH = 2_800
 _DRAWN_ROOM = 400  # for the lines that say that something is left out
@@ -146,52 +148,58 @@ def _table(table: Table) -> Iterator[Block]:
     if not table.rows:
         yield _context(f"_{escaped(table.empty)}_")
         return
-    columns = table.columns[: limits.TABLE_COLUMNS]
-    rows: list[list[Block]] = [[_bold(name) for name in columns]]
-    room = limits.TABLE_CHARACTERS - sum(len(_text_of(cell)) for cell in rows[0])
+    shown = _shown_columns(table)
+    rows: list[list[Block]] = [[_bold(table.columns[index]) for index in shown]]
+    room = limits.TABLE_CHARACTERS - sum(length(_text_of(cell)) for cell in rows[0])
     for row in table.rows[:_SHOWN_ROWS]:
-        cells = [_raw(cell.text) for cell in row[: limits.TABLE_COLUMNS]]
-        room -= sum(len(cell["text"]) for cell in cells)
+        cells = [_raw(row[index].text) for index in shown]
+        room -= sum(length(cell["text"]) for cell in cells)
         if room < 0:
             break
         rows.append(cells)
     yield {
         "type": "table",
         "rows": rows,
-        "column_settings": [
-            {"align": "right" if i in table.numeric else "left"} for i in range(len(columns))
-        ],
+        "column_settings": [{"align": "right" if index in table.numeric else "left"} for index in shown],
     }
-    yield from _left_out(table, len(rows) - 1)
+    yield from _left_out(table, len(rows) - 1, len(shown))
 
 
 def _table_as_text(table: Table) -> Iterator[Block]:
     if not table.rows:
         yield _context(f"_{escaped(table.empty)}_")
         return
-    grid = [[clip(clean(name), 24) for name in table.columns]]
-    grid += [[clip(clean(cell.text), 24) for cell in row] for row in table.rows[:_SHOWN_ROWS]]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(table.columns))]
+    shown = _shown_columns(table)
+    grid = [[clip(clean(table.columns[index]), _TEXT_CELL) for index in shown]]
+    grid += [[clip(clean(row[i].text), _TEXT_CELL) for i in shown] for row in table.rows[:_SHOWN_ROWS]]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if i in table.numeric else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if index in table.numeric else cell.ljust(width)
+            for index, cell, width in zip(shown, row, widths, strict=True)
         ).rstrip()
         for row in grid
     ]
-    shown, used = 0, 0
-    while shown < len(lines) and used + length(lines[shown]) + 1 <= _PARAGRAPH // 2:
-        used += length(lines[shown]) + 1
-        shown += 1
-    if shown > 1:
-        yield _section(code("\n".join(lines[:shown]), _PARAGRAPH, lines=True))
-    yield from _left_out(table, max(shown - 1, 0))
+    while len(lines) > 1 and sum(length(line) + 1 for line in lines) > _PARAGRAPH // 2:
+        lines.pop()
+    yield _section(code("\n".join(lines), _PARAGRAPH, lines=True))
+    yield from _left_out(table, len(lines) - 1, len(shown))
 
 
-def _left_out(table: Table, shown: int) -> Iterator[Block]:
-    more = len(table.rows) - shown + table.more
-    if more:
-        yield _context(f"… and {more:,} more")
+def _shown_columns(table: Table) -> list[int]:
+    """Return the columns that say something, as many as can be read in a chat."""
+    columns = range(len(table.columns))
+    telling = [i for i in columns if any(row[i].text.strip(formats.NOTHING + " ") for row in table.rows)]
+    return (telling or list(columns))[:_SHOWN_COLUMNS]
+
+
+def _left_out(table: Table, rows: int, columns: int) -> Iterator[Block]:
+    more = len(table.rows) - rows + table.more
+    left = [f"… and {more:,} more"] if more else []
+    if len(table.columns) > _SHOWN_COLUMNS == columns:
+        left.append(f"{len(table.columns) - columns} more columns on the page")
+    if left:
+        yield _context("; ".join(left))
 
 
 def _buttons(actions: Sequence[Action], stamp: str) -> list[Block]:

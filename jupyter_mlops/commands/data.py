@@ -47,7 +47,7 @@ def versions(project: Project, name: str) -> Any:
 @click.argument("ref", type=DATA_REF)
 def show(project: Project, ref: str) -> Any:
     """Show one version: its size, its columns and a small profile of each."""
-    return project.datasets.get(ref)
+    return project.datasets.get(ref).describe()
 
 
 @verb("data alias", role=Role.CONTRIBUTOR)

@@ -113,6 +113,10 @@ class DatasetVersion(Value):
         """Whether it loads as a table."""
         return self.rows is not None
 
+    def describe(self) -> Description:
+        """Return the version with the profile of every column, to look at."""
+        return Description(self)
+
     def load(self, format: str | None = None) -> Any:
         """Return the content as ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"path"``, verified.
 
@@ -156,6 +160,27 @@ class DatasetVersion(Value):
         if self._content is None:
             raise TypeError(f"{self.ref} was not made by a project, so it has no bytes to load")
         return self._content
+
+
+@dataclass(frozen=True, slots=True)
+class Description(Value):
+    """A version seen in full: every column with its type, what is missing, its range and its shape."""
+
+    version: DatasetVersion
+
+    @property
+    def ref(self) -> str:
+        """How to name the version."""
+        return self.version.ref
+
+    @property
+    def path(self) -> str:
+        """Where the page shows it."""
+        return self.version.path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the version as JSON-ready types, its profile included."""
+        return self.version.to_dict()
 
 
 @dataclass(frozen=True, slots=True)

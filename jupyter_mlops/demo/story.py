@@ -74,7 +74,7 @@ def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) 
         )
         if "golden" not in holdout.aliases:
             project.datasets.alias(holdout.ref, "golden")
-        show(flights_version)
+        show(flights_version.describe())
 
         say(f"2. Experiments: {NOTEBOOK} for every combination of {', '.join(GRID)}.")
         runs = _swept(project)
@@ -117,7 +117,7 @@ def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) 
         say("6. The audit chain:")
         show(audit)
         report = project.root / REPORT
-        write_report(report, "Late flights", [flights_version, runs, model, request, drift, audit])
+        write_report(report, "Late flights", [flights_version.describe(), runs, model, request, drift, audit])
         return Told(
             folder=str(project.root),
             model=model.ref,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..datasets import ColumnProfile, Dataset, DatasetVersion
+from ..datasets import ColumnProfile, Dataset, DatasetVersion, Description
 from ..store.aliases import AliasMove
 from . import formats
 from .dispatch import Column, listed, listing, view, when
@@ -16,20 +16,13 @@ _MOST_COLUMNS = 60
 
 @view.register
 def _(value: DatasetVersion) -> View:
-    blocks: list[Block] = []
-    if value.note:
-        blocks.append(Text(value.note, "muted"))
-    blocks.append(
-        facts(
-            ("message", value.message),
-            ("aliases", ", ".join(value.aliases)),
-            ("committed", f"{formats.moment(value.at)} by {value.actor}"),
-            ("from", value.source),
-            ("key", ", ".join(value.key)),
-            ("parents", ", ".join(value.parents)),
-            ("digest", Cell(formats.digest(value.digest), "code")),
-        )
-    )
+    return View(value.ref, f"{value.ref} · {_extent(value)}", "plain", tuple(_told(value)), value.path)
+
+
+@view.register
+def _(description: Description) -> View:
+    value = description.version
+    blocks = _told(value)
     if value.profile:
         blocks += [Heading("Columns"), _profile(value)]
         sampled = max(column.sampled for column in value.profile)
@@ -39,6 +32,19 @@ def _(value: DatasetVersion) -> View:
     elif value.columns:
         blocks.append(table(("column", "type"), ((column.name, column.type) for column in value.columns)))
     return View(value.ref, f"{value.ref} · {_extent(value)}", "plain", tuple(blocks), value.path)
+
+
+def _told(value: DatasetVersion) -> list[Block]:
+    told = facts(
+        ("message", value.message),
+        ("aliases", ", ".join(value.aliases)),
+        ("committed", f"{formats.moment(value.at)} by {value.actor}"),
+        ("from", value.source),
+        ("key", ", ".join(value.key)),
+        ("parents", ", ".join(value.parents)),
+        ("digest", Cell(formats.digest(value.digest), "code")),
+    )
+    return [Text(value.note, "muted"), told] if value.note else [told]
 
 
 @view.register

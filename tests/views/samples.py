@@ -111,6 +111,7 @@ def values(text: str = "plain") -> dict[str, Any]:
     figures = _figures(text)
     made = {
         "dataset version": version, "folder version": folder, "dataset": dataset, "alias move": move,
+        "description": version.describe(),
         "run": run, "failed run": failed, "run error": error, "sweep": sweep, "sweep of runs": runs,
         "runs": Runs((run, other, failed)), "comparison": runs.compare(), "artifact": run.artifacts[text],
         "model version": model_version, "model": model, "gate report": gates, "approval": approval,

@@ -94,7 +94,7 @@ def test_rows_left_out_are_counted() -> None:
 
 
 def test_a_shape_is_drawn_in_blocks() -> None:
-    assert "█" in to_text(view(values()["dataset version"]))
+    assert "█" in to_text(view(values()["description"]))
     shape = facts(("shape", Cell("▁█", bars=(1.0, 9.0))))
     assert to_text(View("t", blocks=(shape,))).endswith("shape  ▁█")
 

@@ -90,13 +90,14 @@ def test_a_committed_table_shows_its_size_and_the_shape_of_its_columns(
     rows = "".join(f"{number},{number % 7},{'yes' if number % 3 else 'no'}\n" for number in range(200))
     source.write_text("customer_id,tenure,churned\n" + rows, "utf-8")
     version = project.datasets.commit("customers", source, message="first export", key="customer_id")
-    told = to_text(view(version))
+    assert "tenure" not in to_text(view(version))
+    told = to_text(view(version.describe()))
     assert told.startswith(f"customers@v1 · 200 rows · 3 columns · {formats.size(source.stat().st_size)}\n")
     assert "first export" in told
     tenure = next(line for line in told.split("\n") if line.startswith("tenure"))
     assert "█" in tenure
     assert "0 to 6" in tenure
-    assert "yes 133 · no 67" in to_text(view(version), 120)
+    assert "yes 133 · no 67" in to_text(view(version.describe()), 120)
 
 
 def test_a_column_of_identifiers_is_called_that(make_project: Any) -> None:
@@ -104,7 +105,7 @@ def test_a_column_of_identifiers_is_called_that(make_project: Any) -> None:
 
     project: Project = make_project()
     frame = pandas.DataFrame({"customer": [f"C{number}" for number in range(50)]})
-    assert "each once" in to_text(view(project.datasets.commit("customers", frame)))
+    assert "each once" in to_text(view(project.datasets.commit("customers", frame).describe()))
 
 
 def test_committing_the_same_again_says_so(make_project: Any, tmp_path: Path) -> None:

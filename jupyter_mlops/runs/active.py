@@ -12,8 +12,8 @@ from ..errors import BadInput, Failed
 from ..objects import Objects
 from ..refs import parse_ref
 from .artifact import Artifact, SaveModel, stored
-from .ledger import Ledger
 from .plain import checked_name, described, measured, storable, whole
+from .records import Records
 from .run import Run
 
 
@@ -23,11 +23,11 @@ class ActiveRun(Run):
     What is logged is stored at once, and seen in this value at once; threads may share it.
     """
 
-    __slots__ = ("_datasets", "_fixed", "_guard", "_ledger", "_objects", "_save_model", "failure")
+    __slots__ = ("_datasets", "_fixed", "_guard", "_objects", "_records", "_save_model", "failure")
     _datasets: Datasets
     _fixed: dict[str, str]
     _guard: threading.RLock
-    _ledger: Ledger
+    _records: Records
     _objects: Objects
     _save_model: SaveModel | None
     failure: BaseException | None
@@ -35,7 +35,7 @@ class ActiveRun(Run):
     def __init__(
         self,
         run: Run,
-        ledger: Ledger,
+        records: Records,
         objects: Objects,
         datasets: Datasets,
         fixed: Mapping[str, str],
@@ -43,7 +43,7 @@ class ActiveRun(Run):
     ) -> None:
         self.refresh(run)
         for name, value in (
-            ("_ledger", ledger),
+            ("_records", records),
             ("_objects", objects),
             ("_datasets", datasets),
             ("_fixed", dict(fixed)),
@@ -68,7 +68,7 @@ class ActiveRun(Run):
         at = None if step is None else whole(step)
         if read:
             with self._guard:
-                self._ledger.points(self.id, read, at)
+                self._records.points(self.id, read, at)
                 self._see(metrics={**self.metrics, **read})
 
     def log_parameters(self, values: Mapping[str, Any]) -> None:
@@ -78,7 +78,7 @@ class ActiveRun(Run):
             for key, value in values.items()
         }
         with self._guard:
-            self._ledger.parameters(self.id, read)
+            self._records.parameters(self.id, read)
             self._see(parameters={**read, **self.parameters})
 
     def set_tags(self, values: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ class ActiveRun(Run):
         }
         if read:
             with self._guard:
-                self._ledger.tags(self.id, read)
+                self._records.tags(self.id, read)
                 self._see(tags={**self.tags, **read})
 
     def log_input(self, ref: str | DatasetVersion, name: str | None = None) -> DatasetVersion:
@@ -148,19 +148,19 @@ class ActiveRun(Run):
         chosen = checked_name(name, "an input") if name is not None else version.name
         with self._guard:
             if version.ref not in self.inputs.values():
-                known = self._ledger.input(self.id, chosen, version)
+                known = self._records.input(self.id, chosen, version)
                 self._see(inputs={**self.inputs, known: version.ref})
 
     def saw_commit(self, version: DatasetVersion) -> None:
         """Record that ``version`` was committed."""
         with self._guard:
             if version.ref not in self.outputs:
-                self._ledger.output(self.id, version)
+                self._records.output(self.id, version)
                 self._see(outputs=(*self.outputs, version.ref))
 
     def _kept(self, artifact: Artifact, free: bool) -> Artifact:
         with self._guard:
-            kept = self._ledger.artifact(self.id, artifact, free)
+            kept = self._records.artifact(self.id, artifact, free)
             self._see(artifacts={**self.artifacts, kept.name: kept})
         return kept
 

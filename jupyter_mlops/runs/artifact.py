@@ -55,9 +55,10 @@ class Artifact(Value):
     _keeper: Keeper | None = field(default=None, compare=False, repr=False)
 
     def load(self) -> Any:
-        """Return the content: bytes of a file or picture, the path of a read-only copy of a folder, a pandas
+        """Return the content, verified.
 
-        DataFrame of a table, a figure, or the estimator of a model. All of it is verified.
+        Bytes of a file or picture, the path of a read-only copy of a folder, a pandas DataFrame of a table, a
+        figure, or the estimator of a model.
         """
         keeper = self._bound()
         if self.kind == "model":

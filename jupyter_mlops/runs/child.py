@@ -62,7 +62,7 @@ def main(folder: str) -> int:
 
 def _executed(request: dict[str, Any]) -> dict[str, Any] | None:
     """Execute the notebook and return what went wrong."""
-    # jsonschema imports it if it can, and it compiles a grammar of web addresses then: two seconds of every run
+    # jsonschema imports it if it can, and it compiles a grammar of web addresses then: two seconds a run
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: not to be had
     import papermill
     from nbclient.exceptions import DeadKernelError

@@ -6,20 +6,18 @@ A sweep ends in the transaction that ends its last run: ``sweep.finished`` is sa
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from ..datasets import DatasetVersion
-from ..errors import Conflict, NotFound
+from ..errors import NotFound
 from ..people import Members, Role
 from ..store import Store, Transaction
-from .artifact import Artifact
 from .capture import GitState
-from .plain import dumps, jsonable
+from .plain import jsonable
 from .plan import FixedInput, Plan
+from .records import insert_parts
 from .run import RunError, best_of
 from .shelf import GONE, Shelf
 
@@ -84,7 +82,7 @@ class Ledger:
         """Record a run of the caller's own code, running from now on."""
         with self._people.write(Role.CONTRIBUTOR) as tx:
             self._insert_run(tx, id, experiment, "tracked", "running", git)
-            self._insert_parts(tx, id, parameters, inputs)
+            insert_parts(tx, id, parameters, inputs)
             tx.event("run.started", f"run:{id}", experiment=experiment, notebook=None, sweep=None)
 
     def begin_sweep(
@@ -231,138 +229,6 @@ class Ledger:
                 count += self._close(tx, id, status, error if status == "failed" else None, reason)
         return count
 
-    def points(self, id: str, values: Mapping[str, float], step: int | None) -> None:
-        """Append one value to each of the metrics of a running run.
-
-        Points are no facts: no event tells of them.
-        """
-        with self._store.bookkeeping() as tx:
-            # also takes the row, so that two processes of one run number their points one after the other
-            if not tx.execute("UPDATE runs SET number = number WHERE id = :id AND status = 'running'", id=id):
-                raise self._over(id)
-            for name, value in values.items():
-                last = tx.one(
-                    "SELECT step FROM run_metrics WHERE run = :id AND name = :name", id=id, name=name
-                )
-                point = tx.one(
-                    "SELECT MAX(position) AS last FROM metric_points WHERE run = :id AND name = :name",
-                    id=id,
-                    name=name,
-                )
-                position = 0 if point is None or point["last"] is None else int(point["last"]) + 1
-                at_step = step if step is not None else int(last["step"]) + 1 if last else 0
-                stored = None if math.isnan(value) else value
-                tx.insert(
-                    "metric_points",
-                    run=id,
-                    name=name,
-                    position=position,
-                    step=at_step,
-                    value=stored,
-                    at=tx.at,
-                )
-                tx.execute(
-                    "INSERT INTO run_metrics (run, name, value, step) VALUES (:run, :name, :value, :step) "
-                    "ON CONFLICT (run, name) DO UPDATE SET value = :value, step = :step",
-                    run=id,
-                    name=name,
-                    value=stored,
-                    step=at_step,
-                )
-
-    def parameters(self, id: str, values: Mapping[str, Any]) -> None:
-        """Add parameters to a running run; raises ``Conflict`` if one is known with another value."""
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            self._still_running(tx, id)
-            known = {
-                row["name"]: json.loads(row["value"])
-                for row in tx.all("SELECT name, value FROM run_parameters WHERE run = :id", id=id)
-            }
-            for name, value in values.items():
-                if name in known and jsonable(known[name]) != jsonable(value):
-                    raise Conflict(
-                        f"parameter {name} of run {id} is {known[name]!r} already, not {value!r}",
-                        "log what changes during a run as a metric",
-                    )
-            fresh = {name: value for name, value in values.items() if name not in known}
-            if fresh:
-                self._insert_parts(tx, id, fresh, {})
-                tx.event("run.recorded", f"run:{id}", what="parameters", names=sorted(fresh))
-
-    def tags(self, id: str, values: Mapping[str, str]) -> None:
-        """Set tags of a running run; a tag that is set again changes."""
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            self._still_running(tx, id)
-            for name, value in values.items():
-                tx.execute(
-                    "INSERT INTO run_tags (run, name, value) VALUES (:run, :name, :value) "
-                    "ON CONFLICT (run, name) DO UPDATE SET value = :value",
-                    run=id,
-                    name=name,
-                    value=value,
-                )
-            tx.event("run.recorded", f"run:{id}", what="tags", tags=dict(values))
-
-    def input(self, id: str, name: str, version: DatasetVersion) -> str:
-        """Record a version that a running run read and return the name it is recorded under."""
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            self._still_running(tx, id)
-            rows = tx.all("SELECT name, ref FROM run_inputs WHERE run = :id", id=id)
-            known = {row["name"]: row["ref"] for row in rows}
-            if version.ref in known.values():
-                return str(next(key for key, ref in known.items() if ref == version.ref))
-            chosen = version.ref if name in known else name
-            tx.insert("run_inputs", run=id, name=chosen, ref=version.ref, digest=version.digest)
-            tx.event(
-                "run.recorded",
-                f"run:{id}",
-                what="input",
-                name=chosen,
-                ref=version.ref,
-                digest=version.digest,
-            )
-        return chosen
-
-    def output(self, id: str, version: DatasetVersion) -> None:
-        """Record a version that a running run committed."""
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            self._still_running(tx, id)
-            known = tx.one(
-                "SELECT ref FROM run_outputs WHERE run = :id AND ref = :ref", id=id, ref=version.ref
-            )
-            if known is None:
-                tx.insert("run_outputs", run=id, ref=version.ref, digest=version.digest)
-                tx.event("run.recorded", f"run:{id}", what="output", ref=version.ref, digest=version.digest)
-
-    def artifact(self, id: str, artifact: Artifact, free: bool) -> Artifact:
-        """Record an artifact whose bytes are stored; ``free`` finds another name where that one is taken."""
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            self._still_running(tx, id)
-            taken = {row["name"] for row in tx.all("SELECT name FROM run_artifacts WHERE run = :id", id=id)}
-            if free and artifact.name in taken:
-                artifact = replace(artifact, name=_another(artifact.name, taken))
-            tx.execute(
-                "DELETE FROM run_artifacts WHERE run = :id AND name = :name", id=id, name=artifact.name
-            )
-            tx.insert(
-                "run_artifacts",
-                run=id,
-                name=artifact.name,
-                kind=artifact.kind,
-                digest=artifact.digest,
-                bytes=artifact.bytes,
-                detail=json.dumps(jsonable(artifact.detail), ensure_ascii=False),
-            )
-            tx.event(
-                "run.recorded",
-                f"run:{id}",
-                what="artifact",
-                name=artifact.name,
-                kind=artifact.kind,
-                digest=artifact.digest,
-            )
-        return artifact
-
     def is_running(self, id: str) -> bool:
         """Return whether a run is recorded as running."""
         row = self._store.one("SELECT status FROM runs WHERE id = :id", id=id)
@@ -392,7 +258,7 @@ class Ledger:
                 notebook_digest=notebook_digest,
             )
             effective = plan.effective(member.injected)
-            self._insert_parts(tx, member.id, effective, plan.inputs_of(member.injected))
+            insert_parts(tx, member.id, effective, plan.inputs_of(member.injected))
 
     def _insert_run(
         self,
@@ -420,22 +286,6 @@ class Ledger:
             **_columns(git),
             **more,
         )
-
-    @staticmethod
-    def _insert_parts(
-        tx: Transaction, id: str, parameters: Mapping[str, Any], inputs: Mapping[str, FixedInput]
-    ) -> None:
-        for name, value in parameters.items():
-            number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-            tx.insert(
-                "run_parameters",
-                run=id,
-                name=name,
-                value=dumps(value),
-                number=None if math.isnan(number) or abs(number) > 1e300 else float(number),
-            )
-        for name, fixed in inputs.items():
-            tx.insert("run_inputs", run=id, name=name, ref=fixed.ref, digest=fixed.digest)
 
     def _close(
         self,
@@ -533,25 +383,6 @@ class Ledger:
             raise NotFound(f"there is no sweep '{id}'")
         return row
 
-    def _still_running(self, tx: Transaction, id: str) -> None:
-        row = tx.one("SELECT status FROM runs WHERE id = :id", id=id)
-        if row is None or row["status"] != "running":
-            raise self._over(id)
-
-    def _over(self, id: str) -> Conflict:
-        row = self._store.one("SELECT status FROM runs WHERE id = :id", id=id)
-        state = row["status"] if row else "gone"
-        return Conflict(f"run {id} is {state}; nothing can be recorded any more", "start another run")
-
 
 def _columns(git: GitState) -> dict[str, Any]:
     return {"git_commit": git.commit, "git_dirty": None if git.dirty is None else int(git.dirty)}
-
-
-def _another(name: str, taken: set[str]) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    for number in range(2, len(taken) + 3):
-        candidate = f"{stem}-{number}{dot}{suffix}" if stem else f"{name}-{number}"
-        if candidate not in taken:
-            return candidate
-    return name

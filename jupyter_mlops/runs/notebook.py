@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BadInput, NotFound, SourceChanged, close_matches
 from .capture import without_magics
+from .plain import storable
 
 TAG = "parameters"
 _DATASET = re.compile(r"#\s*dataset\b")
@@ -65,7 +66,7 @@ class Notebook:
 def find_notebook(given: str | Path, root: Path) -> Path:
     """Return the notebook's path: as given from here, else below the project; raises ``NotFound``."""
     try:
-        path = Path(given).expanduser()
+        path = Path(storable(str(given), "the notebook's path")).expanduser()
         for place in (Path.cwd() / path, root / path):
             if place.is_file():
                 return place.resolve()

@@ -43,7 +43,7 @@ def described(value: Any, what: str) -> Any:
     try:
         return plain(value, what)
     except BadInput:
-        return storable(repr(value)[:500], what)
+        return clean(repr(value)[:500])
 
 
 def storable(text: str, what: str) -> str:
@@ -51,6 +51,11 @@ def storable(text: str, what: str) -> str:
     if "\x00" in text or any(0xD800 <= ord(letter) < 0xE000 for letter in text):
         raise BadInput(f"{what} holds characters that cannot be stored", "leave out NUL and half surrogates")
     return text
+
+
+def clean(text: str) -> str:
+    """Return ``text`` without what a database cannot keep: for messages of others."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def checked_name(name: Any, what: str) -> str:

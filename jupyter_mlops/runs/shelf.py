@@ -47,9 +47,8 @@ class Shelf:
         return tuple(found[id] for id in ids if id in found)
 
     def sweeps(self, where: str = "", **parameters: Any) -> tuple[Sweep, ...]:
-        """Return the sweeps that fit ``where``, a piece of our own SQL, the newest first."""
+        """Return the sweeps that fit ``where``, a piece of our own SQL."""
         rows = self.store.all(f"SELECT * FROM sweeps {where}", **parameters)  # noqa: S608 text of ours
-        # told apart by what their first runs were numbered: two may begin in one microsecond
         return tuple(self._sweep(row) for row in rows)
 
     def ids_of_sweep(self, sweep: str) -> list[str]:

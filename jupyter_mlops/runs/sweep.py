@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..people import Role
 from .child import EXECUTED, INPUT, REQUEST, RESULT
 from .ledger import Kept, Ledger, Member
 from .liveness import Liveness
+from .plain import clean
 from .plan import Plan
 from .run import RunError
 
@@ -64,15 +65,15 @@ class Execution:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
         try:
             futures = {pool.submit(self._one, member, workers) for member in members}
-            with _progress(title, len(members)) as advance:
+            with Progress(title, len(members)) as advance:
                 while futures:
                     done, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
                     for future in done:
-                        advance(_outcome(future))
+                        advance(future.result())
         except BaseException as error:
             self._stopping.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else f"gave up: {error}"
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else clean(f"gave up: {error}")
             self._ledger.stop_sweep(sweep, reason, Role.NONE)
             raise
         pool.shutdown()
@@ -98,7 +99,7 @@ class Execution:
             return self._record(member.id, work, process.returncode)
         except (MLOpsError, OSError) as error:
             # the run cannot be recorded as it went: say so in its place, and give up the sweep
-            self._ledger.end(member.id, "failed", RunError(None, type(error).__name__, str(error)))
+            self._ledger.end(member.id, "failed", RunError(None, type(error).__name__, clean(str(error))))
             raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -179,12 +180,8 @@ def _killed(status: int, log: Path) -> RunError:
         lines = log.read_text("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
     except OSError:
         lines = []
-    return RunError(
-        None,
-        "ProcessEnded",
-        f"the run's process ended with status {status}",
-        "\n".join(lines).replace("\x00", ""),
-    )
+    message = f"the run's process ended with status {status}"
+    return RunError(None, "ProcessEnded", message, clean("\n".join(lines)))
 
 
 def canonical(document: Any) -> bytes:
@@ -192,11 +189,7 @@ def canonical(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _outcome(future: Future[bool]) -> bool:
-    return future.result()
-
-
-class _progress:
+class Progress:
     """A bar over the runs of a sweep: in notebooks and terminals, not in log files."""
 
     def __init__(self, title: str, total: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import lifeline
 from ..datasets import Datasets
-from ..errors import BadInput, Conflict, NotFound, close_matches
+from ..errors import BadInput, Conflict, NotFound
 from ..objects import Entry, Objects
 from ..people import Members, Role
 from ..refs import check_name
@@ -20,19 +20,19 @@ from .active import ActiveRun
 from .artifact import LoadModel, SaveModel
 from .capture import environment, git_state, loaded_sources
 from .comparison import Comparison, compared
-from .ledger import ALPHABET, Kept, Ledger, Member
+from .finder import Finder, text_of
+from .ledger import Kept, Ledger, Member
 from .liveness import Liveness
 from .notebook import check_kernel, find_notebook, parse_notebook, read_notebook
-from .plain import checked_name, plain
+from .plain import checked_name, clean, plain, storable
 from .plan import Plan, folder_of, planned, resolve_inputs
-from .run import Run, RunError, best_of
+from .records import Records
+from .run import Run, RunError
 from .runs import Runs, Sweep, decision
-from .search import parse_query
-from .shelf import Shelf, listed
+from .shelf import Shelf
 from .sweep import Execution, canonical, default_workers
 
 _MOST_WORKERS = 64
-_NEWEST_SWEEP = "ORDER BY at DESC, id LIMIT :limit"
 
 
 class Tracker:
@@ -60,6 +60,8 @@ class Tracker:
         self._liveness = Liveness(state)
         self._shelf = Shelf(store, objects, self._liveness, load_model)
         self._ledger = Ledger(store, people, self._shelf)
+        self._records = Records(store, people)
+        self._finder = Finder(store, self._shelf)
         context.follow(datasets, self._root)
 
     @contextmanager
@@ -178,7 +180,7 @@ class Tracker:
 
         The notebook, the inputs and the parameters are those that were recorded when it began.
         """
-        id = self._sweep_id(_text_of(ref))
+        id = self._finder.sweep_id(text_of(ref))
         self._people.require(Role.CONTRIBUTOR)
         row = self._store.one("SELECT * FROM sweeps WHERE id = :id", id=id) or {}
         elsewhere = row["status"] == "running" and row["host"] != self._liveness.here
@@ -202,11 +204,12 @@ class Tracker:
 
         The process that executes it notices within a second. Raises ``Conflict`` if it has ended already.
         """
-        text = _text_of(ref)
+        text = text_of(ref)
+        storable(reason, "the reason")
         self._people.require(Role.OPERATOR)
         self._ledger.settle()
-        run = None if self._is_sweep(text) else self.get(text)
-        id = self._sweep_id(text) if run is None else run.id
+        run = None if self._finder.is_sweep(text) else self.get(text)
+        id = self._finder.sweep_id(text) if run is None else run.id
         done = (
             self._ledger.stop_run(id, reason) if run else self._ledger.stop_sweep(id, reason, Role.OPERATOR)
         )
@@ -218,45 +221,11 @@ class Tracker:
 
     def get(self, ref: str | Run | Runs | Sweep) -> Run:
         """Return one run: id or its beginning, ``<experiment>@latest``, ``<experiment or sweep>@best``."""
-        if isinstance(ref, Runs):
-            return ref[0] if len(ref) == 1 else ref.best()
-        text = _text_of(ref)
-        name, at, selector = text.partition("@")
-        if not at:
-            return self._shelf.runs([self._run_id(text)])[0]
-        if selector == "best":
-            return self.best(name)
-        if selector == "latest":
-            rows = self._store.all(
-                "SELECT id FROM runs WHERE experiment = :name ORDER BY number DESC LIMIT 1", name=name
-            )
-            if not rows:
-                raise self._no_experiment(name)
-            return self._shelf.runs([rows[0]["id"]])[0]
-        raise BadInput(f"'{text}' is no ref of a run", f"write {name}@latest, {name}@best or a run's id")
+        return self._finder.get(ref)
 
     def best(self, name: str) -> Run:
         """Return the best finished run of a sweep or experiment, by the metric last declared for it."""
-        if self._is_sweep(name) and not self._is_experiment(name):
-            return self.sweep(name).best()
-        if not self._is_experiment(name):
-            raise self._no_experiment(name)
-        declared = self._shelf.sweeps(
-            f"WHERE experiment = :name AND metric IS NOT NULL {_NEWEST_SWEEP}", name=name, limit=1
-        )
-        if not declared:
-            raise BadInput(
-                f"no sweep of '{name}' declared which metric decides",
-                "execute with maximize= or minimize=, or take search(...).best(maximize=...)",
-            )
-        metric, goal = str(declared[0].metric), str(declared[0].goal)
-        rows = self._store.all(
-            "SELECT id FROM runs WHERE experiment = :name AND status = 'finished' ORDER BY number", name=name
-        )
-        found = best_of(self._shelf.runs([row["id"] for row in rows]), metric, goal)
-        if found is None:
-            raise NotFound(f"no finished run of '{name}' has a value of '{metric}'", "see `mlops runs list`")
-        return found
+        return self._finder.best(name)
 
     def search(
         self,
@@ -270,31 +239,13 @@ class Tracker:
         Parameters
         ----------
         where
-            Such as ``metrics.auc > 0.8 and parameters.penalty = 'l1'``; ``tags.`` and
-            ``attributes.`` likewise.
+            Such as ``metrics.auc > 0.8 and parameters.penalty = 'l1'``, also ``tags.`` and ``attributes.``.
         order_by
             Such as ``metrics.auc desc``, or a list of such. Runs without a value come last.
         limit
             At most so many; ``None`` for all.
         """
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-            raise BadInput(f"limit {limit!r} is not a number of runs", "give 0 or more, or None for all")
-        status, bound = self._status_sql()
-        query = parse_query(where, order_by, status)
-        conditions = [query.where] if query.where else []
-        if experiment is not None:
-            check_name(experiment, "experiment")
-            conditions.append("r.experiment = :experiment")
-            bound["experiment"] = experiment
-        sql = "SELECT r.id FROM runs r"  # every piece below is ours; what was typed is bound
-        sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql += f" ORDER BY {query.order + ', ' if query.order else ''}r.number DESC"
-        if limit is not None:
-            sql += " LIMIT :limit"
-            bound["limit"] = limit
-        used = {**bound, **query.parameters}
-        rows = self._store.all(sql, **{k: v for k, v in used.items() if f":{k}" in sql})
-        return Runs(self._shelf.runs([row["id"] for row in rows]))
+        return self._finder.search(where, order_by, limit, experiment)
 
     def compare(self, *refs: str | Run) -> Comparison:
         """Return runs side by side."""
@@ -304,20 +255,15 @@ class Tracker:
 
     def sweep(self, ref: str | Run | Runs | Sweep) -> Runs:
         """Return the runs of a sweep in order, of each parameter set the newest."""
-        id = self._sweep_id(_text_of(ref))
-        found = self._shelf.sweeps("WHERE id = :id", id=id)
-        return Runs(self._shelf.runs(self._shelf.ids_of_sweep(id)), found[0])
+        return self._finder.sweep(ref)
 
     def sweeps(self, experiment: str | None = None, limit: int = 50) -> tuple[Sweep, ...]:
         """Return sweeps, the newest first."""
-        if experiment is None:
-            return self._shelf.sweeps(_NEWEST_SWEEP, limit=limit)
-        return self._shelf.sweeps(f"WHERE experiment = :name {_NEWEST_SWEEP}", name=experiment, limit=limit)
+        return self._finder.sweeps(experiment, limit)
 
     def experiments(self) -> tuple[str, ...]:
         """Return the names of all experiments."""
-        rows = self._store.all("SELECT DISTINCT experiment FROM runs ORDER BY experiment")
-        return tuple(row["experiment"] for row in rows)
+        return self._finder.experiments()
 
     def settle(self) -> int:
         """Record as ended what killed processes left behind.
@@ -345,7 +291,7 @@ class Tracker:
 
     def _active(self, id: str, fixed: Mapping[str, str]) -> ActiveRun:
         return ActiveRun(
-            self._shelf.runs([id])[0], self._ledger, self._objects, self._datasets, fixed, self._save_model
+            self._shelf.runs([id])[0], self._records, self._objects, self._datasets, fixed, self._save_model
         )
 
     def _execute(self, sweep: str, experiment: str, plan: Plan, members: Sequence[Member]) -> None:
@@ -380,78 +326,6 @@ class Tracker:
             raise Conflict(f"run {held[0]} of sweep {sweep} is still being executed", "try again in a minute")
         lifeline.end_marked(context.VARIABLE, ids)
 
-    def _status_sql(self) -> tuple[str, dict[str, Any]]:
-        """Return the SQL of a run's status as people see it: what a killed process left behind has ended."""
-        gone = self._shelf.gone()
-        if not gone:
-            return "r.status", {}
-        cases = ""
-        bound: dict[str, Any] = {}
-        for status in ("failed", "stopped"):
-            ids = [id for id, (ended, _) in gone.items() if ended == status]
-            if ids:
-                marks, given = listed(ids, status)
-                cases += f" WHEN r.id IN ({marks}) THEN '{status}'"
-                bound |= given
-        return f"CASE{cases} ELSE r.status END", bound
-
-    def _run_id(self, text: str) -> str:
-        rows = self._beginning_with("runs", text)
-        exact = [id for id in rows if id == text]
-        if exact or len(rows) == 1:
-            return (exact or rows)[0]
-        if rows:
-            raise BadInput(f"'{text}' begins several runs: {', '.join(rows[:5])}", "write more of the id")
-        if self._is_experiment(text):
-            raise BadInput(f"'{text}' is an experiment", f"write {text}@latest or {text}@best")
-        if self._is_sweep(text):
-            raise BadInput(f"'{text}' is a sweep", f"write {text}@best, or a run's id")
-        ids = [row["id"] for row in self._store.all("SELECT id FROM runs ORDER BY number DESC LIMIT 1000")]
-        known = [*ids, *self.experiments()]
-        raise NotFound(f"there is no run '{text}'", close_matches(text, known, "`mlops runs list` shows all"))
-
-    def _sweep_id(self, text: str) -> str:
-        rows = self._beginning_with("sweeps", text)
-        exact = [id for id in rows if id == text]
-        if exact or len(rows) == 1:
-            return (exact or rows)[0]
-        if rows:
-            raise BadInput(f"'{text}' begins several sweeps: {', '.join(rows[:5])}", "write more of the id")
-        sweep = None if self._is_experiment(text) else self.get(text).sweep
-        if sweep is None:
-            known = [each.id for each in self._shelf.sweeps(_NEWEST_SWEEP, limit=1000)]
-            hint = "sweeps are made by `mlops run`; a run's own id works too"
-            raise NotFound(f"'{text}' is no sweep and of no sweep", close_matches(text, known, hint))
-        return sweep
-
-    def _beginning_with(self, table: str, text: str) -> list[str]:
-        if not text or any(letter not in ALPHABET for letter in text):
-            return []
-        rows = self._store.all(
-            f"SELECT id FROM {table} WHERE id LIKE :pattern ORDER BY id LIMIT 6",  # noqa: S608 ours
-            pattern=f"{text}%",
-        )
-        return [row["id"] for row in rows]
-
-    def _is_sweep(self, text: str) -> bool:
-        return bool(self._beginning_with("sweeps", text)) and not self._beginning_with("runs", text)
-
-    def _is_experiment(self, name: str) -> bool:
-        return self._store.one("SELECT id FROM runs WHERE experiment = :name LIMIT 1", name=name) is not None
-
-    def _no_experiment(self, name: str) -> NotFound:
-        known = self.experiments()
-        hint = close_matches(name, known, f"there are {', '.join(known[:8]) or 'none yet'}")
-        return NotFound(f"there is no experiment or sweep '{name}'", hint)
-
-
-def _text_of(ref: str | Run | Runs | Sweep) -> str:
-    text = ref if isinstance(ref, str) else ref.id
-    if not text:
-        raise BadInput("these runs are no sweep", "give a run, a sweep, or an id")
-    before, colon, after = text.partition(":")
-    return after if colon and before == "run" else text
-
 
 def _checked_workers(workers: int | None) -> int:
     if workers is None:
@@ -463,5 +337,4 @@ def _checked_workers(workers: int | None) -> int:
 
 def _raised(error: BaseException) -> RunError:
     text = "".join(traceback.format_exception(error))
-    texts = (str(part).replace("\x00", "") for part in (type(error).__name__, error, text))
-    return RunError(None, *texts)
+    return RunError(None, type(error).__name__, clean(str(error)), clean(text))

@@ -248,7 +248,7 @@ def test_a_notebook_must_be_there_be_one_and_declare_what_is_set(
         Path(name).write_text(content)
         with pytest.raises(BadInput, match=message):
             runs.execute(name)
-    with pytest.raises(BadInput, match="cannot be read: .* in line 2"):
+    with pytest.raises(BadInput, match=r"cannot be read: .* in line 2"):
         runs.execute(write_notebook(project.root / "syntax.ipynb", "x = 1\ny = = 2"))
     assert list(project.events(about="run")) == []
 

@@ -289,3 +289,31 @@ def test_a_run_whose_process_was_killed_is_failed_for_everybody(project: Project
     assert project.runs.settle() == 0
     assert verbs(project, f"run:{id}") == ["run.started", "run.failed"]
     assert project.runs.get(id).metrics == {"seen": 1.0}
+
+
+def test_models_are_kept_with_the_run(make_project) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    project = make_project()
+    frame = pandas.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]})
+    model = LogisticRegression().fit(frame, [0, 0, 1, 1])
+    with project.runs.start("tries") as run:
+        kept = mlops.log_model(model, input_example=frame)
+        assert kept is model
+    artifact = project.runs.get(run.id).artifacts["model"]
+    assert artifact.kind == "model"
+    assert list(artifact.load().predict(frame)) == [0, 0, 1, 1]
+
+
+def test_big_and_odd_parameters_are_kept(project: Project) -> None:
+    odd = {"huge": 10**400, "nan": math.nan, "inf": math.inf, "nested": {"a": [1, None, "☃"]}, "none": None}
+    with project.runs.start("tries", odd) as run:
+        pass
+    read = project.runs.get(run.id).parameters
+    assert math.isnan(read["nan"])
+    assert {name: value for name, value in read.items() if name != "nan"} == {
+        name: value for name, value in odd.items() if name != "nan"
+    }
+    json.dumps(run.to_dict(), allow_nan=False)
+    with pytest.raises(BadInput, match="a object"), project.runs.start("tries", {"a": object()}):
+        pass

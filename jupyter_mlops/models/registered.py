@@ -12,7 +12,6 @@ from ..refs import Ref, check_alias, check_name, parse_ref
 from ..store import Store, Transaction, aliases
 from ..store.aliases import AliasMove
 from ..store.store import Row
-from ..value import Value
 from .persistence import ModelStore, SavedModel
 from .signature import Signature
 from .version import Model, ModelVersion
@@ -111,7 +110,9 @@ class Models:
         return aliases.history(self._store, KIND, name, alias)
 
     def _source(self, source: Any, example: Any) -> tuple[Run | None, SavedModel]:
-        if not isinstance(source, str | Value):
+        from ..runs import Run, Runs
+
+        if not isinstance(source, str | Run | Runs):
             return None, self.files.save(source, example)
         run = self._runs.get(source)
         if example is not None:

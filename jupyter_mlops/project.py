@@ -16,8 +16,8 @@ from .store import AuditReport, Event, Store
 
 if TYPE_CHECKING:
     from .datasets import Datasets
-    from .monitoring.alerts import Alerts
     from .monitoring import DriftReport
+    from .monitoring.alerts import Alerts
     from .objects import Objects
     from .promotion import Approvals, Policies, Registry
     from .runs import Tracker

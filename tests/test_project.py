@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ANN, BO, POLICY, MakeProject
 
 import jupyter_mlops as mlops
 from jupyter_mlops.errors import NotFound, ProjectNotFound, Refused
 from jupyter_mlops.people import Role
 from jupyter_mlops.project import Project, open_project
+from tests.conftest import ANN, BO, POLICY, MakeProject
 
 
 @pytest.fixture

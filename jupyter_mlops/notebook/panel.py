@@ -56,7 +56,7 @@ class ApprovalsPanel(Value):
 
         from ..views import to_html, view
 
-        card = ipywidgets.HTML(to_html(view(approval)))
+        card = ipywidgets.HTML(to_html(view(approval), actions=False))
         hindrance = self._project.approvals.may_vote(approval.id)
         if hindrance is not None:
             from ..views import escape

@@ -140,7 +140,7 @@ class Members:
 
     @contextmanager
     def write(self, role: Role) -> Iterator[Transaction]:
-        """Open a write in the actor's name; the role is checked inside, so no change of policy slips between."""
+        """Open a write in the actor's name; the role is checked inside, so no policy slips between."""
         with self._store.write(self.actor.name, self.actor.proof) as transaction:
             self.require(role)
             yield transaction

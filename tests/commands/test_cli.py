@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas
 import pytest
-from conftest import ANN, POLICY, MakeProject
 
 from jupyter_mlops.cli import run as mlops
 from jupyter_mlops.project import Project
+from tests.conftest import ANN, POLICY, MakeProject
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -150,3 +150,18 @@ def test_whoami_is_remembered(project: Project, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(project.root)
     assert mlops(["whoami", "--set", "zoe@example.com"]) == 0
     assert (project.state / "actor").read_text() == "zoe@example.com\n"
+
+
+def test_drift_raises_one_alert_when_asked_and_tells_by_its_status(say: Say) -> None:
+    for name, shift in (("before", 0.0), ("after", 4.0)):
+        pandas.DataFrame({"x": [v % 50 / 10 + shift for v in range(1000)]}).to_csv(f"{name}.csv", index=False)
+        say("data", "commit", "sales", f"{name}.csv")
+    assert say("drift", "sales@v1", "sales@v2")[0] == 0
+    assert json.loads(say("alerts", "--json")[1]) == {"items": []}
+    for _ in range(2):
+        assert say("drift", "sales@v1", "sales@v2", "--alert", "--fail-on-drift")[0] == 1
+    (alert,) = json.loads(say("alerts", "--json")[1])["items"]
+    assert alert["title"] == "sales@v2 drifted from sales@v1"
+    assert say("drift", "sales@v1", "sales@v1", "--fail-on-drift")[0] == 0
+    assert say("alerts", "acknowledge", alert["id"])[0] == 0
+    assert say("alerts", "acknowledge", alert["id"])[0] == 1

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas
 import pytest
-from conftest import ANN, MakeProject
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.history import HistoryManager
@@ -16,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import jupyter_mlops
 from jupyter_mlops.project import Project
+from tests.conftest import ANN, MakeProject
 
 
 class Shell(InteractiveShell):

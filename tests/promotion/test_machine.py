@@ -259,7 +259,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Fresh:
-    from conftest import fresh_database
+    from tests.conftest import fresh_database
 
     numbers = itertools.count(1)
 

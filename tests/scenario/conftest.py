@@ -1,5 +1,5 @@
 """Fixtures of the scenarios."""
 
-from scenario_demo import demo
+from tests.scenario.playing import demo
 
 __all__ = ["demo"]

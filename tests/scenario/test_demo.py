@@ -14,12 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
-from scenario_demo import DEMO, SECONDS, Demo, environment
 
 from jupyter_mlops.companions import SIMULATOR_FOLDER
 from jupyter_mlops.demo.story import ANN, BO, EXPERIMENT, GRID, MODEL
 from jupyter_mlops.project import open_project
 from slackbot.simulator import Person, Simulator
+from tests.scenario.playing import DEMO, SECONDS, Demo, environment
 
 pytestmark = pytest.mark.xdist_group("demo")
 SETS = len(GRID["learning_rate"]) * len(GRID["max_leaf_nodes"])

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from scenario_demo import Demo, environment
+
+from tests.scenario.playing import Demo, environment
 
 pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).parents[2]

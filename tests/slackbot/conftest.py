@@ -118,7 +118,7 @@ async def until(found: Callable[[], Any], timeout: float = 20.0, what: str = "it
     """Return what ``found`` finds as soon as it does."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if (result := found()) is not None and result is not False:
+        if result := found():
             return result
         await asyncio.sleep(0.03)
     raise AssertionError(f"{what} did not come about within {timeout:g} s")

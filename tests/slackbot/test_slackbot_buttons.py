@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import ANN, BO, CY, DEE, EVE, Running, until
 
 from jupyter_mlops.project import Project
 from slackbot.blocks import read_value
 from slackbot.simulator import Person, Simulator
+from tests.slackbot.conftest import ANN, BO, CY, DEE, EVE, Running, until
 
 Sit = Callable[[str], Person]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import ANN, BO, DEE, EVE, Running, until
 
 from jupyter_mlops.errors import BadInput
 from slackbot.listeners.commands import split
 from slackbot.simulator import Person
+from tests.slackbot.conftest import ANN, BO, DEE, EVE, Running, until
 
 Sit = Callable[[str], Person]
 

@@ -9,17 +9,18 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Running
 
 from jupyter_mlops.errors import BadConfig, NotFound
 from jupyter_mlops.project import Project, open_project
 from slackbot.app import Access, access, serve
 from slackbot.delivery import Outbox, drop, pending, retry, status_notes
 from slackbot.simulator import Simulator
+from tests.slackbot.conftest import Running, until
 
 
 async def test_an_alert_is_posted_with_its_button(bot: Running, raise_alert: Callable[..., Any]) -> None:
@@ -186,7 +187,7 @@ async def test_a_bot_killed_at_random_moments_posts_each_fact_once(
     alerts = [raise_alert(bot.project, key=f"drift:{number}") for number in range(5)]
     spawn = multiprocessing.get_context("spawn")
     kills = 0
-    while kills < 6:
+    while kills < 4:
         process = spawn.Process(target=_serve, args=(str(bot.project.root), given), daemon=True)
         process.start()
         await asyncio.sleep(0.8 + chance.random() * 1.5)
@@ -198,6 +199,47 @@ async def test_a_bot_killed_at_random_moments_posts_each_fact_once(
         await bot.settled(f"alert:{alert.id}")
     counts = [len(bot.messages("ml-oncall", alert.id)) for alert in alerts]
     assert counts == [1] * 5
+
+
+async def test_a_bot_killed_between_a_post_and_its_record_does_not_post_again(
+    bot: Running, raise_alert: Callable[..., Any]
+) -> None:
+    bot.simulator.faults.latency("chat.postMessage", seconds=1.0)
+    alert = raise_alert(bot.project)
+    given = (bot.simulator.api_url, bot.simulator.bot_token, bot.simulator.app_token)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(str(bot.project.root), given), daemon=True
+    )
+    process.start()
+    store = bot.project.store
+    await until(
+        lambda: (
+            store.has_table("slack_deliveries")
+            and store.all("SELECT id FROM slack_deliveries WHERE sending_at IS NOT NULL")
+        )
+    )
+    # whoever holds the row keeps the bot from writing down where its message is
+    held = asyncio.Event()
+    release = threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        with store.bookkeeping() as transaction:
+            transaction.execute("UPDATE slack_deliveries SET channel = channel")
+            loop.call_soon_threadsafe(held.set)
+            release.wait(30)
+
+    holding = asyncio.ensure_future(asyncio.to_thread(hold))
+    await held.wait()
+    await until(lambda: bot.messages("ml-oncall"))
+    os.kill(process.pid or 0, signal.SIGKILL)
+    await asyncio.to_thread(process.join)
+    release.set()
+    await holding
+    await bot.start()
+    delivery = await bot.settled(f"alert:{alert.id}")
+    (message,) = bot.messages("ml-oncall")
+    assert message.ts == delivery.ts
 
 
 async def test_wrong_tokens_end_the_bot_with_one_clear_line(

@@ -9,10 +9,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import BO, TEAM_POLICY, Running
 
 from jupyter_mlops.project import Project
 from slackbot.simulator import Person, Simulator
+from tests.slackbot.conftest import BO, TEAM_POLICY, Running
 
 CODE = """
 import jupyter_mlops as mlops

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from simulator_parts import ANN, BO, Clock, client_of
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slackbot.simulator import Person, Simulator
+
+from .simulator_parts import ANN, BO, Clock, client_of
 
 
 @pytest.fixture

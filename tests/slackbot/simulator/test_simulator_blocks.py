@@ -6,13 +6,14 @@ import copy
 from typing import Any
 
 import pytest
-from simulator_parts import error_of
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slackblocks import _limits as theirs
 from slackblocks import _surfaces
 
 from slackbot import limits
+
+from .simulator_parts import error_of
 
 Block = dict[str, Any]
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulator_parts import ANN, BO, Clock, client_of, error_of
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slackbot import limits
 from slackbot.simulator import Person, Simulator
+
+from .simulator_parts import ANN, BO, Clock, client_of, error_of
 
 BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "*8 runs* finished"}}]
 

@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
-from simulator_parts import ANN, BO, Clock, connected, new_app, until
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slackbot.simulator import Person, Simulator
+
+from .simulator_parts import ANN, BO, Clock, connected, new_app, until
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

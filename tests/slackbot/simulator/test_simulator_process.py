@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulator_parts import ANN, client_of, until
 
 from jupyter_mlops.errors import BadInput, Conflict
 from slackbot.simulator import READY_FILE, Person, Simulator, run
+
+from .simulator_parts import ANN, client_of, until
 
 SERVE = """
 import asyncio, pathlib, sys

@@ -8,11 +8,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulator_parts import error_of
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slackbot.simulator import Person, Simulator
 from slackbot.simulator.web_api import METHODS
+
+from .simulator_parts import error_of
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "slack" / "methods"
 EVERY_METHOD = {

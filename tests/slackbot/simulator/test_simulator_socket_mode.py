@@ -7,12 +7,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulator_parts import ANN, Clock, client_of, connected, error_of, new_app, until
 from slack_sdk.web.async_client import AsyncWebClient
 
 from jupyter_mlops.errors import Conflict
 from slackbot import limits
 from slackbot.simulator import Person, Simulator
+
+from .simulator_parts import ANN, Clock, client_of, connected, error_of, new_app, until
 
 CARD = [
     {"type": "section", "text": {"type": "mrkdwn", "text": "Promote *churn@v3*?"}},

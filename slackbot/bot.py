@@ -71,9 +71,9 @@ class Bot:
             await ack()
         try:
             fresh = await taking
-        except MLOpsError as error:
-            _LOG.error("the inbox cannot be used: %s", error)
-            await self.tell(item.payload, str(error))
+        except Exception:
+            _LOG.exception("the inbox cannot be used")
+            await self.tell(item.payload, texts.NOT_TAKEN)
             return
         if fresh:
             await self.handle(item)
@@ -91,8 +91,9 @@ class Bot:
         self.courier.wake()
         try:
             await self.call(self.inbox.done, item)
-        except MLOpsError as error:
-            _LOG.error("the inbox cannot be used: %s", error)
+        except Exception:
+            # it will be done once more after a restart, and found done already
+            _LOG.exception("the inbox cannot be used")
 
     async def catch_up(self) -> None:
         """Do what a bot that died was asked and had not done."""

@@ -87,9 +87,9 @@ class Courier:
                     last_tidied = time.monotonic()
                     await self._call(self._project.approvals.settle)
                 read = await self._call(self._outbox.follow, self._meaning)
-            except MLOpsError as error:
+            except Exception as error:
                 # another process may hold the store for long, a server may be away: it will come back
-                _LOG.warning("events cannot be read: %s", error)
+                _LOG.warning("events cannot be read: %s", error, exc_info=not isinstance(error, MLOpsError))
             if not read:
                 await self._pause(_POLL_SECONDS)
 
@@ -103,8 +103,10 @@ class Courier:
                     last_recovered = time.monotonic()
                     await self._call(self._outbox.recover)
                 sent = await self.send_one()
-            except MLOpsError as error:
-                _LOG.warning("the outbox cannot be used: %s", error)
+            except Exception as error:
+                _LOG.warning(
+                    "the outbox cannot be used: %s", error, exc_info=not isinstance(error, MLOpsError)
+                )
             if not sent:
                 await asyncio.sleep(_POLL_SECONDS * 2 ** min(self._unreachable, 3))
 

@@ -18,6 +18,7 @@ STALE = "What this button was about has changed since it was shown. Nothing was 
 COPY = "This is not the message that the bot posted about it. Nothing was done."
 TOO_SLOW = "Slack gave up waiting for the bot. Nothing was done; please press again."
 BROKEN = "The bot met an error of its own. Whether something was done shows in `mlops` and on the page."
+NOT_TAKEN = "The project cannot be reached just now. Nothing was done; please try again."
 EMPTY_REASON = "A reason is needed."
 QUOTE = "A quotation mark in that is not closed."
 HELP = "Everything you do here counts as done by you, and only you see the answer."

@@ -7,16 +7,19 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jupyter_mlops.commands import verb
+from jupyter_mlops.commands import Session, verb
 from jupyter_mlops.companions import SIMULATOR_FOLDER
 from jupyter_mlops.lifeline import follow_parent
 from jupyter_mlops.people import Role
 from jupyter_mlops.project import Project
 from jupyter_mlops.value import Listing
+from jupyter_mlops.views.dispatch import Column, listed, listing, when
+from jupyter_mlops.views.view import Cell, View
 
 from . import delivery, texts
 
@@ -76,6 +79,28 @@ def outbox(project: Project, retry: str | None, drop: str | None) -> Any:
     if drop:
         return delivery.drop(project, drop)
     return Listing("deliveries", delivery.Outbox(project.store).unfinished())
+
+
+@verb("slack manifest", role=Role.NONE, project=False)
+def manifest(session: Session) -> Any:
+    """Show the manifest from which a Slack workspace makes the app; --json shows nothing else."""
+    from .manifest import manifest
+
+    return manifest()
+
+
+@listing("deliveries", delivery.Delivery)
+def _deliveries(items: Sequence[delivery.Delivery]) -> View:
+    columns = (
+        Column("id", lambda one: Cell(one.id[:8], "code")),
+        Column("about", lambda one: one.subject),
+        Column("channel", lambda one: one.channel),
+        Column("state", lambda one: Cell(one.state, "bad" if one.state == "dead" else "warning")),
+        Column("tries", lambda one: str(one.attempts), True),
+        Column("since", lambda one: when(one.at)),
+        Column("why", lambda one: one.error),
+    )
+    return listed("message", items, columns, empty="everything is told")
 
 
 def _people(project: Project) -> list[dict[str, str]]:

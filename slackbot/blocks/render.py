@@ -24,7 +24,7 @@ _NOUNS = {"approve": "approval", "reject": "approval", "alerts acknowledge": "al
 _ID = re.compile(r"[A-Za-z0-9_]{1,64}")
 _SIGNS = {"good": "✓ ", "warning": "⚠ ", "bad": "✗ "}
 _SHOWN_ROWS = 20  # more is for the page
-_SHOWN_COLUMNS = 8
+_SHOWN_COLUMNS, _SHOWN_WIDTH = 8, 80  # a chat is narrow
 _CELL, _TEXT_CELL = 200, 24
 _FACT_NAME, _FACT = 100, 900
 _PARAGRAPH = 2_800
@@ -162,7 +162,7 @@ def _table(table: Table) -> Iterator[Block]:
         "rows": rows,
         "column_settings": [{"align": "right" if index in table.numeric else "left"} for index in shown],
     }
-    yield from _left_out(table, len(rows) - 1, len(shown))
+    yield from _left_out(table, len(rows) - 1, shown)
 
 
 def _table_as_text(table: Table) -> Iterator[Block]:
@@ -183,21 +183,33 @@ def _table_as_text(table: Table) -> Iterator[Block]:
     while len(lines) > 1 and sum(length(line) + 1 for line in lines) > _PARAGRAPH // 2:
         lines.pop()
     yield _section(code("\n".join(lines), _PARAGRAPH, lines=True))
-    yield from _left_out(table, len(lines) - 1, len(shown))
+    yield from _left_out(table, len(lines) - 1, shown)
 
 
 def _shown_columns(table: Table) -> list[int]:
-    """Return the columns that say something, as many as can be read in a chat."""
+    """Return as many of the telling columns as can be read in a chat."""
+    shown = _telling_columns(table)[:_SHOWN_COLUMNS]
+    while len(shown) > 3 and sum(_width(table, index) for index in shown) > _SHOWN_WIDTH:
+        shown.pop()
+    return shown
+
+
+def _telling_columns(table: Table) -> list[int]:
     columns = range(len(table.columns))
-    telling = [i for i in columns if any(row[i].text.strip(formats.NOTHING + " ") for row in table.rows)]
-    return (telling or list(columns))[:_SHOWN_COLUMNS]
+    nothing = f"{formats.NOTHING} "
+    return [i for i in columns if any(row[i].text.strip(nothing) for row in table.rows)] or list(columns)
 
 
-def _left_out(table: Table, rows: int, columns: int) -> Iterator[Block]:
+def _width(table: Table, index: int) -> int:
+    cells = (table.columns[index], *(row[index].text for row in table.rows[:_SHOWN_ROWS]))
+    return max(min(len(cell), _TEXT_CELL) for cell in cells) + 2
+
+
+def _left_out(table: Table, rows: int, shown: list[int]) -> Iterator[Block]:
     more = len(table.rows) - rows + table.more
     left = [f"… and {more:,} more"] if more else []
-    if len(table.columns) > _SHOWN_COLUMNS == columns:
-        left.append(f"{len(table.columns) - columns} more columns on the page")
+    if hidden := len(_telling_columns(table)) - len(shown):
+        left.append(f"{formats.count(hidden, 'more column')} on the page")
     if left:
         yield _context("; ".join(left))
 

@@ -37,8 +37,12 @@ SETTLE_SECONDS = 15.0
 _TIDY_SECONDS = 60.0
 _CLOCKS_DIFFER = 60.0
 _UNREACHABLE_SECONDS = 5.0
-_PICTURE_RETRIES = 3
+_PICTURE_TRIES = 3
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "is_inactive"})
+
+
+class _PictureFailed(Exception):
+    """A picture could not be uploaded, this time."""
 
 
 class Courier:
@@ -69,7 +73,7 @@ class Courier:
         self._channels = Channels(client)
         self._meaning = news.meaning(project.config.slack)
         self._resting: dict[str, float] = {}
-        self._refused_pictures: dict[str, int] = {}
+        self._failed_pictures: dict[str, int] = {}
         self._unreachable = 0
         self._wake = asyncio.Event()
 
@@ -121,6 +125,9 @@ class Courier:
             await self._carry(delivery)
         except SlackApiError as error:
             await self._refused(delivery, error)
+        except _PictureFailed as error:
+            why = f"the picture: {error}"
+            await self._call(lambda: self._outbox.later(delivery, 1.0, why, counts=False))
         except NoChannel as error:
             await self._call(self._outbox.dead, delivery, str(error))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -255,8 +262,10 @@ class Courier:
         ) as error:
             if isinstance(error, aiohttp.ClientConnectorError) or asks_to_wait(error):
                 raise
-            _LOG.warning("the picture of %s could not be uploaded: %s", delivery.subject, error)
-            return ""
+            if self._picture_failed(delivery):
+                _LOG.warning("the picture of %s could not be uploaded: %s", delivery.subject, error)
+                return ""
+            raise _PictureFailed(str(error)) from error
         await self._call(self._outbox.keep_file, delivery, file)
         return file
 
@@ -287,12 +296,14 @@ class Courier:
 
     async def _picture_refused(self, delivery: Delivery, word: str) -> None:
         # a fresh upload takes Slack a moment to digest; a message without its picture is better than none
-        tries = self._refused_pictures[delivery.id] = self._refused_pictures.get(delivery.id, 0) + 1
-        if tries >= _PICTURE_RETRIES:
+        if self._picture_failed(delivery):
             await self._call(self._outbox.keep_file, delivery, "")
-        await self._call(
-            self._outbox.later, delivery, 1.0 if tries < _PICTURE_RETRIES else 0.0, f"with picture: {word}"
-        )
+        await self._call(lambda: self._outbox.later(delivery, 1.0, f"with picture: {word}", counts=False))
+
+    def _picture_failed(self, delivery: Delivery) -> bool:
+        """Count a failure; True when it is time to do without the picture."""
+        self._failed_pictures[delivery.id] = self._failed_pictures.get(delivery.id, 0) + 1
+        return self._failed_pictures[delivery.id] >= _PICTURE_TRIES
 
     async def _unanswered(self, delivery: Delivery, why: str) -> None:
         _LOG.warning("message about %s: %s; looking whether it arrived", delivery.subject, why)

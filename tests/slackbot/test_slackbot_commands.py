@@ -171,3 +171,15 @@ def test_words_are_read_as_phones_write_them(typed: str, expected: list[str]) ->
 def test_an_open_quotation_mark_is_pointed_out() -> None:
     with pytest.raises(BadInput, match="quotation mark"):
         split('approve "a8c2')
+
+
+@pytest.mark.parametrize("how", ["refresh", "close", "pull the cable"])
+async def test_a_connection_that_ends_is_made_anew(sqlite_bot: Running, person: Sit, how: str) -> None:
+    await sqlite_bot.start()
+    sockets = sqlite_bot.simulator.socket_mode
+    if how == "refresh":
+        await sockets.refresh()
+    else:
+        await sockets.drop(abruptly=how == "pull the cable")
+    await until(lambda: sockets.connections, 30, "a new connection")
+    assert "viewer" in words(await person(DEE).command("/mlops whoami", "churn"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ class Tracker:
         }
         fixed = resolve_inputs(self._datasets, inputs or {})
         self._people.require(Role.CONTRIBUTOR)
-        self._ledger.settle()
+        self.settle()
         git = git_state(self._root)
         id = self._ledger.new_id()
         with self._liveness.hold(id):
@@ -166,7 +167,7 @@ class Tracker:
         )
         check_kernel(read)
         self._people.require(Role.CONTRIBUTOR)
-        self._ledger.settle()
+        self.settle()
         digest = self._objects.put_bytes(read.data)
         git = git_state(self._root)
         sweep = self._ledger.new_id()
@@ -195,6 +196,7 @@ class Tracker:
                 raise NotFound(f"the notebook's folder {plan.folder} is gone", "put it back, then resume")
             check_kernel(notebook)
             members = self._ledger.reopen_sweep(id, plan, git_state(self._root))
+            self._tidy()
             if members:
                 self._execute(id, row["experiment"], plan, members)
         return self.sweep(id)
@@ -207,7 +209,7 @@ class Tracker:
         text = text_of(ref)
         storable(reason, "the reason")
         self._people.require(Role.OPERATOR)
-        self._ledger.settle()
+        self.settle()
         run = None if self._finder.is_sweep(text) else self.get(text)
         id = self._finder.sweep_id(text) if run is None else run.id
         done = (
@@ -270,7 +272,9 @@ class Tracker:
 
         Return how many runs. Reads show it so anyway.
         """
-        return self._ledger.settle()
+        count = self._ledger.settle()
+        self._tidy()
+        return count
 
     def attach(self, id: str) -> ActiveRun:
         """Return the running run that this process belongs to, to log to.
@@ -314,8 +318,17 @@ class Tracker:
             sources = batch.put_tree(entries) if entries else None
             return Kept(None, sources, batch.put_bytes(canonical(environment())))
 
+    def _tidy(self) -> None:
+        """Remove the folders of runs that a killed execution left, and end processes that it left."""
+        for work in (self._state / "runs").glob("*"):
+            run = next(iter(self._shelf.runs([work.name])), None)
+            if (run is None or run.ended) and not self._liveness.held(work.name):
+                lifeline.end_marked(context.VARIABLE, [work.name])
+                shutil.rmtree(work, ignore_errors=True)
+                self._liveness.forget(work.name)
+
     def _await_members(self, sweep: str) -> None:
-        """Wait for processes of a killed execution to go, and end what they left behind."""
+        """Wait for processes of a killed execution that are on their way out."""
         rows = self._store.all(
             "SELECT id FROM runs WHERE sweep = :sweep AND status = 'running' AND host = :here",
             sweep=sweep,
@@ -324,7 +337,6 @@ class Tracker:
         ids = [row["id"] for row in rows]
         if held := self._liveness.wait_until_free(ids):
             raise Conflict(f"run {held[0]} of sweep {sweep} is still being executed", "try again in a minute")
-        lifeline.end_marked(context.VARIABLE, ids)
 
 
 def _checked_workers(workers: int | None) -> int:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -67,11 +68,18 @@ def gates(tmp_path: Path) -> Gates:
 def waiting(project: Project, write_notebook: WriteNotebook, gates: Gates) -> Iterator[Path]:
     """A notebook that runs until its gate opens; nothing that executes it outlives the test."""
     yield write_notebook(project.root / "waiting.ipynb", *WAITING)
-    assert not processes_of(project), "a process outlived its run"
+    eventually(lambda: not processes_of(project))
 
 
-def executing(project: Project, *arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", EXECUTE, str(project.root), *map(str, arguments)])
+@contextmanager
+def executing(project: Project, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that executes a sweep; what the test leaves of it is killed."""
+    words = [sys.executable, "-c", EXECUTE, str(project.root), *map(str, arguments)]
+    with subprocess.Popen(words) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def processes_of(project: Project) -> list[psutil.Process]:
@@ -112,6 +120,7 @@ def test_a_killed_sweep_is_resumed_with_what_it_lacks(project: Project, waiting:
     resumed = project.runs.resume(sweep.id)
     assert [run.status for run in resumed] == ["finished"] * 4, [run.error for run in resumed]
     assert resumed[0] == finished
+    assert list((project.state / "runs").iterdir()) == []
     assert [run.parameters["n"] for run in resumed] == [1, 2, 3, 4]
     assert resumed.best().parameters["n"] == 4
     assert len(project.runs.search("status = 'finished'")) == 4

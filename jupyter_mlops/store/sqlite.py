@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..errors import BadInput, StoreFailed
 
@@ -98,10 +98,23 @@ class SQLiteEngine:
             hint = "see `mlops audit verify`"
         return StoreFailed(f"the store {self.path.name} could not be used: {text}", hint)
 
-    def _alone(self) -> Any:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self.serialised:
-            return nullcontext()
-        return FileLock(f"{self.path}.lock", timeout=_BUSY_SECONDS, poll_interval=0.002, mode=0o600)
+            yield
+            return
+        lock = FileLock(f"{self.path}.lock", timeout=_BUSY_SECONDS, poll_interval=0.002, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StoreFailed(
+                f"the store {self.path.name} is locked by another process for {_BUSY_SECONDS:g} s",
+                "repeat when that process is done",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def refuse_network_file_system(folder: Path) -> None:

@@ -213,6 +213,12 @@ def test_somebody_alone_is_not_locked_out(make_team: MakeTeam) -> None:
     assert isinstance(team.apply(TOML.format(production="")), Approval)
 
 
+def test_a_service_is_nobody_who_could_agree(make_team: MakeTeam) -> None:
+    alone = TOML.replace('"bo@example.com", "cy@example.com"', '"ci"')
+    team = make_team("approvals = 1", toml=alone, versions=0)
+    assert isinstance(team.apply(alone.format(production="")), PolicyInForce)
+
+
 def test_the_only_other_voter_s_vote_is_enough(make_team: MakeTeam) -> None:
     team = make_team("approvals = 2", toml=TOML.replace(', "cy@example.com"', ""), versions=0)
     ask = team.apply(TOML.format(production="approvals = 1").replace(', "cy@example.com"', ""))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,8 +21,9 @@ from tests.scenario.playing import environment
 SECONDS = 90
 
 
-def started(root: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start ``mlops up`` and return it with what it said once everything answers."""
+@contextmanager
+def started(root: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start ``mlops up`` and hand it out with what it said once everything answers."""
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyter_mlops", "--project", str(root), "up"],
         env={**environment(), "MLOPS_ACTOR": "ann@example.com", "PYTHONUNBUFFERED": "1"},
@@ -28,26 +31,30 @@ def started(root: Path) -> tuple[subprocess.Popen[str], str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said = ""
-    assert process.stdout is not None
-    for line in process.stdout:
-        said += line
-        if "Ctrl-C" in line:
-            break
-    return process, said
+    with process:
+        try:
+            said = ""
+            assert process.stdout is not None
+            for line in process.stdout:
+                said += line
+                if "Ctrl-C" in line:
+                    break
+            yield process, said
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_everything_comes_up_and_goes_together(make_project: MakeProject, ending: signal.Signals) -> None:
     project = make_project()
-    process, said = started(project.root)
-    with process:
+    with started(project.root) as (process, said):
         chat = re.search(r"chat +(\S+)", said)
         bo = re.search(r"page +(\S+) +\(bo@example\.com\)", said)
         assert chat is not None, said
         assert bo is not None, said
-        assert b"Local workspace" in urllib.request.urlopen(chat.group(1), timeout=20).read()
-        assert b"bo@example.com" in urllib.request.urlopen(bo.group(1), timeout=20).read()
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert b"/ui/static/page.js" in urllib.request.urlopen(chat.group(1), timeout=20).read()
+        assert b"bo@example.com" in browser.open(bo.group(1), timeout=20).read()
         everybody = psutil.Process(process.pid).children(recursive=True)
         assert len(everybody) >= 4
         process.send_signal(ending)
@@ -60,8 +67,7 @@ def test_everything_comes_up_and_goes_together(make_project: MakeProject, ending
 
 def test_a_companion_that_ends_is_named(make_project: MakeProject) -> None:
     project = make_project()
-    process, _ = started(project.root)
-    with process:
+    with started(project.root) as (process, _):
         (bot,) = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)

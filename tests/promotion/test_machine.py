@@ -157,6 +157,12 @@ class Machine(RuleBasedStateMachine):
         for who in voters:
             self.vote(self.asked[-1 - at % len(self.asked)], who, "slack", yes=True)
 
+    @rule(number=st.sampled_from(VERSIONS), voters=st.permutations((ANN, BO, CY, FAY)))
+    def promote_and_pass(self, number: int, voters: list[str]) -> None:
+        self.promote(number, EVE)
+        for who in voters:
+            self.vote(self.asked[-1], who, "slack", yes=True)
+
     @precondition(lambda self: self.asked)
     @rule(at=AT, who=st.sampled_from(PEOPLE), yes=st.booleans())
     def anybody_votes(self, at: int, who: str, yes: bool) -> None:
@@ -205,7 +211,7 @@ class Machine(RuleBasedStateMachine):
             assert approvals.revoke(asked.id).state == "revoked"
             asked.state = "revoked"
 
-    @rule(who=st.sampled_from((ANN, EVE)))
+    @rule(who=st.sampled_from((ANN, ANN, EVE)))
     def rollback(self, who: str) -> None:
         models = self.open(who).models
         if who == EVE or len(self.held) < 2:
@@ -225,6 +231,15 @@ class Machine(RuleBasedStateMachine):
     def gain_or_lose_the_role(self, who: str) -> None:
         self.approvers ^= {who}
         self.record()
+
+    @precondition(lambda self: self.asked)
+    @rule(at=AT, voters=st.permutations((BO, CY, FAY)))
+    def somebody_votes_and_leaves(self, at: int, voters: list[str]) -> None:
+        asked = self.asked[-1 - at % len(self.asked)]
+        self.vote(asked, voters[0], "slack", yes=True)
+        self.approvers -= {voters[0]}
+        self.record()
+        self.vote(asked, voters[1], "slack", yes=True)
 
     @precondition(lambda self: len(self.asked) % 4 == 3)
     @rule()

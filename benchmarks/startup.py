@@ -16,7 +16,7 @@ ROUNDS = 7
 def seconds(python: str, statement: str) -> float:
     """Return how long ``python`` takes to run ``statement``, beyond starting and stopping."""
     started = time.perf_counter()
-    subprocess.run([python, "-c", statement], check=True)
+    subprocess.run([python, "-c", statement], check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - started
     started = time.perf_counter()
     subprocess.run([python, "-c", "pass"], check=True)

@@ -232,7 +232,7 @@ def test_a_request_is_overtaken_when_the_evaluation_data_changes(make_team: Make
     assert team(BO).approvals.may_vote(ask.id) is None
     team.project.datasets.alias("holdout@v2", "golden")
     assert isinstance(team(BO).approvals.may_vote(ask.id), Conflict)
-    with pytest.raises(Conflict, match="not counted: the data"):
+    with pytest.raises(Conflict, match="did not count: the data"):
         team(BO).approvals.approve(ask.id)
     assert team.project.approvals.get(ask.id).state == "invalidated"
     assert team.events(f"approval:{ask.id}") == ["approval.requested", "approval.invalidated"]
@@ -244,6 +244,7 @@ def test_a_request_is_overtaken_when_the_evaluation_data_changes(make_team: Make
     [
         ("UPDATE model_versions SET digest = 'b3:other' WHERE number = 1", "no longer the same model"),
         ("UPDATE approvals SET gates = '{}'", "gates was altered"),
+        ("UPDATE approvals SET number = 2", "the request was altered"),
         (
             "INSERT INTO aliases (kind, name, alias, number) VALUES ('model', 'churn', 'production', 2)",
             "moved to churn@v2",

@@ -37,7 +37,10 @@ def chat_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
         await simulator.start()
         try:
             async with Person(simulator.url, BO) as bo:
-                return {channel: await bo.messages(channel) for channel in channels}
+                return {
+                    channel: [one for one in await bo.messages(channel) if not one["is_ephemeral"]]
+                    for channel in channels
+                }
         finally:
             await simulator.stop()
 

@@ -329,6 +329,8 @@ class Approvals:
                 return "invalidated", "the policy changed meanwhile"
             return None if change.binding() == row["binding"] else ("invalidated", "the request was altered")
         subject = Promotion(**json.loads(row["subject"]))
+        if (subject.model, subject.number, subject.alias) != (row["model"], int(row["number"]), row["alias"]):
+            return "invalidated", "the request was altered"
         why = subject.overtaken(self.subject(subject.model, subject.number, subject.alias))
         if not why and subject.binding(_gates(row).digest) != row["binding"]:
             why = "the report of its gates was altered"
@@ -363,9 +365,7 @@ class Approvals:
             if row["kind"] == "policy"
             else f"`mlops promote {_model(row)} {row['alias']}`"
         )
-        return Conflict(
-            f"{row['id']} is {state}, and this vote was not counted: {why}", f"ask again with {again}"
-        )
+        return Conflict(f"{row['id']} is {state}, so this did not count: {why}", f"ask again with {again}")
 
     def _quorums(self, row: Row) -> tuple[Quorum, ...]:
         """Return what the policy in force asks for."""

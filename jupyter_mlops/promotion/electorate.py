@@ -66,9 +66,9 @@ def counts(policy: Policy, quorum: Quorum, vote: Vote, excluded: Mapping[str, st
 def reached(
     policy: Policy, quorums: Iterable[Quorum], votes: Iterable[Vote], excluded: Mapping[str, str]
 ) -> bool:
-    """Return whether every quorum has the approvals that it needs, from different people."""
-    votes = tuple(votes)
-    return all(
+    """Return whether every quorum has the approvals it needs, from different people; never without any."""
+    votes, quorums = tuple(votes), tuple(quorums)
+    return bool(quorums) and all(
         len({principal(vote.actor) for vote in votes if counts(policy, quorum, vote, excluded)})
         >= quorum.needed
         for quorum in quorums

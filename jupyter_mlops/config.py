@@ -198,9 +198,10 @@ def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
         },
         trust=_texts(trust.get("types", ()), "[trust] types"),
     )
+    _check_approvers(policy)
     return Config(
         name=name,
-        store=_store(project.get("store")),
+        store=_store(project.get("store"), root),
         remote=_text(project["remote"], "[project] remote") if "remote" in project else None,
         policy=policy,
         slack=Slack(
@@ -220,19 +221,39 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=int(match.group(1)) * _SECONDS[match.group(2)])
 
 
-def _store(setting: Any) -> str:
+def _check_approvers(policy: Policy) -> None:
+    """Raise ``BadConfig`` for an approver who is neither a role nor a person: nobody could ever approve."""
+    people = {name for role in ROLES for name in getattr(policy.people, role)}
+    rules = {f"aliases.{alias}": rule for alias, rule in policy.aliases.items()}
+    for model, declared in policy.models.items():
+        rules |= {f"models.{model}.aliases.{alias}": rule for alias, rule in declared.aliases.items()}
+    for where, rule in rules.items():
+        for entry in rule.approvers:
+            if entry not in ROLES and entry not in people and "@" not in entry:
+                raise BadConfig(
+                    f"[{where}] approvers: '{entry}' is no role and nobody in [people]",
+                    close_matches(entry, (*ROLES, *people), f"roles: {', '.join(ROLES)}"),
+                )
+
+
+def _store(setting: Any, root: Path) -> str:
+    """Return the URL or path of the store, a path as seen from the project; empty means the usual place."""
     named = os.environ.get("MLOPS_STORE", "")
-    if setting is None:
-        return named
-    text = _text(setting, "[project] store")
-    if not text.startswith("env:"):
+    text = named if setting is None else _text(setting, "[project] store")
+    if text.startswith("env:"):
+        variable = text.removeprefix("env:")
+        text = os.environ.get(variable, "")
+        if not text:
+            raise BadConfig(
+                f"[project] store is env:{variable}, and that variable is not set",
+                f"export {variable}=postgresql://…",
+            )
+    if text.startswith(("postgresql://", "postgres://")) or not text:
         return text
-    value = os.environ.get(text.removeprefix("env:"), "")
-    if not value:
-        raise BadConfig(
-            f"[project] store is {text}, and that variable is not set", f"export {text[4:]}=postgresql://…"
-        )
-    return value
+    if "://" in text:
+        kind = text.partition("://")[0]  # the rest may hold a password
+        raise BadConfig(f"the store's address begins with {kind}://", "write postgresql://… or a path")
+    return str(root / Path(text).expanduser())
 
 
 def _people(table: Mapping[str, Any]) -> People:
@@ -272,7 +293,10 @@ def _alias(table: Any, where: str) -> AliasPolicy:
     if identity not in ("any", "verified"):
         raise BadConfig(f'[{where}] identity must be "any" or "verified", not {identity!r}')
     expires = _text(table.get("expires", "7d"), f"[{where}] expires")
-    duration(expires)
+    try:
+        duration(expires)
+    except BadConfig as error:
+        raise BadConfig(f"[{where}] expires: {error.message}", error.hint) from None
     return AliasPolicy(
         approvals=approvals,
         approvers=_texts(table.get("approvers", ("approver",)), f"[{where}] approvers"),

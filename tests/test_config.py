@@ -102,3 +102,31 @@ def test_the_store_may_come_from_the_environment(tmp_path: Path, monkeypatch: py
         read_config(written(tmp_path, "[project]\nstore = 'env:CHURN_STORE'\n")).store
         == "postgresql://db/churn"
     )
+
+
+def test_an_approver_that_nobody_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadConfig, match=r"\[aliases.production\] approvers: 'apprver'.*did you mean approver"
+    ):
+        read_config(written(tmp_path, '[aliases.production]\napprovers = ["apprver"]'))
+    people = (
+        '[people]\nadmin = ["carol"]\n[models.m.aliases.a]\napprovers = ["carol", "cfo@example.com", "admin"]'
+    )
+    assert read_config(written(tmp_path, people)).policy.alias("m", "a") is not None
+
+
+def test_a_length_of_time_is_refused_by_its_key(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"\[aliases.production\] expires: 'soon'"):
+        read_config(written(tmp_path, '[aliases.production]\nexpires = "soon"'))
+
+
+def test_the_store_is_where_the_project_says_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_STORE", "mysql://ann:secret@host/db")
+    with pytest.raises(BadConfig, match="begins with mysql://") as refused:
+        read_config(written(tmp_path, ""))
+    assert "secret" not in str(refused.value)
+    assert read_config(written(tmp_path, '[project]\nstore = "facts.sqlite"')).store == str(
+        tmp_path / "facts.sqlite"
+    )

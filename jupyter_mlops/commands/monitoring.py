@@ -6,31 +6,33 @@ from typing import Any
 
 import click
 
+from ..errors import BadInput
 from ..people import Role
 from ..project import Project
 from ..value import Listing
 from . import outcome
 from .table import verb
-from .words import ALERT, DATA_REF
+from .words import ALERT, DATA_REF_OR_TABLE
 
 
 @verb("drift", role=Role.VIEWER, outcome=outcome.of_drift)
-@click.argument("reference", type=DATA_REF)
-@click.argument("current", type=DATA_REF)
+@click.argument("reference", type=DATA_REF_OR_TABLE)
+@click.argument("current", type=DATA_REF_OR_TABLE)
 @click.option("--column", "columns", multiple=True, metavar="NAME", help="Only this column; may be repeated.")
 @click.option("--alert", is_flag=True, help="Raise an alert if it drifted.")
 @click.option("--fail-on-drift", is_flag=True, help="Exit with 1 if it drifted.")
 def drift(
-    project: Project, reference: str, current: str, columns: tuple[str, ...], alert: bool, fail_on_drift: bool
+    project: Project, reference: Any, current: Any, columns: tuple[str, ...], alert: bool, fail_on_drift: bool
 ) -> Any:
     """Compare version CURRENT with version REFERENCE, column by column."""
-    before, after = project.datasets.get(reference), project.datasets.get(current)
-    report = project.drift(before, after, columns=list(columns) or None)
+    report = project.drift(reference, current, columns=list(columns) or None)
+    if alert and not (report.reference and report.current):
+        raise BadInput("an alert is about versions, and a variable holds a table", "commit the table first")
     if alert and report.drifted:
         project.alerts.open(
-            key=f"drift:{before.ref}:{after.ref}",
-            title=f"{after.ref} drifted from {before.ref}",
-            about=f"data:{after.ref}",
+            key=f"drift:{report.reference}:{report.current}",
+            title=f"{report.current} drifted from {report.reference}",
+            about=f"data:{report.current}",
             report=report.to_dict(),
         )
     return report

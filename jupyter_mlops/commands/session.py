@@ -21,7 +21,7 @@ _MARKED = re.compile("\x00([0-9]+)\x00")
 class Session:
     """One call of a verb: who calls, on which project, with which variables of a notebook in reach.
 
-    ``status`` is the exit status that the verb's value means.
+    ``status`` is the exit status that the verb's value means, ``interrupted`` what to do after Ctrl-C.
     """
 
     project: Project | None = None
@@ -31,6 +31,7 @@ class Session:
     as_json: bool = False
     debug: bool = False
     status: int = 0
+    interrupted: str = ""
     opened: bool = False
     _objects: list[Any] = field(default_factory=list)
 
@@ -58,6 +59,16 @@ class Session:
         """Return the object that a marked ``word`` stands for, or the word itself."""
         match = _MARKED.fullmatch(word)
         return self._objects[int(match.group(1))] if match else word
+
+    def refuse_objects(self, arguments: Mapping[str, Any]) -> None:
+        """Raise ``BadInput`` if an argument that is text was given a variable's object."""
+        for name, value in arguments.items():
+            for word in value if isinstance(value, tuple) else (value,):
+                if isinstance(word, str) and (mark := _MARKED.search(word)):
+                    held = type(self._objects[int(mark.group(1))]).__name__
+                    raise BadInput(
+                        f"{name} is text, and the variable holds a {held}", "give text, or a name's attribute"
+                    )
 
     def source(self, word: str) -> Any:
         """Return what ``word`` names as a source of data: a marked object, a variable, or a path.
@@ -88,7 +99,7 @@ class Session:
     def _lookup(self, dotted: str) -> Any:
         name, *attributes = dotted.split(".")
         if name not in self.namespace:
-            raise BadInput(f"there is no variable '{name}' here", "define it first, or quote the braces away")
+            raise BadInput(f"there is no variable '{name}' here", "define it first")
         found = self.namespace[name]
         for attribute in attributes:
             if attribute.startswith("_") or not hasattr(found, attribute):

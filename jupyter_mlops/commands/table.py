@@ -42,11 +42,13 @@ def verb(
     chat: bool = False,
     outcome: Outcome | None = None,
     project: bool = True,
+    interrupted: str = "what was recorded is kept; the same command goes on from there",
 ) -> Callable[[Function], Function]:
     """Declare ``function(project, …) -> value`` as the verb ``name``, its click parameters stacked below.
 
     ``outcome`` gives the exit status of its value where that is not 0. With ``project=False`` the function
-    takes the session instead of a project, for verbs that work where there is none.
+    takes the session instead of a project, for verbs that work where there is none. ``interrupted`` is the
+    hint for who presses Ctrl-C.
     """
 
     def declare(function: Function) -> Function:
@@ -55,6 +57,8 @@ def verb(
 
         @click.pass_obj
         def call(session: Session, /, **arguments: Any) -> Any:
+            session.refuse_objects(arguments)
+            session.interrupted = interrupted
             if project:
                 opened = session.open()
                 if role is not Role.NONE:

@@ -22,11 +22,11 @@ class Word(click.ParamType[Any]):
             return value
         session = ctx.find_object(Session) if ctx else None
         given = session.given(value) if session else value
-        return (
-            given
-            if isinstance(given, str)
-            else getattr(given, "ref", None) or getattr(given, "id", str(given))
-        )
+        # a table has such attributes, too, if its columns are called so
+        for text in (given, getattr(given, "ref", None), getattr(given, "id", None)):
+            if isinstance(text, str):
+                return text
+        self.fail(f"the variable holds a {type(given).__name__}, which names no {self.name}", param, ctx)
 
 
 class Thing(Word):
@@ -77,5 +77,5 @@ ALIAS, NOTEBOOK, APPROVAL, ALERT, FILE = (
     Word("alert"),
     Word("file"),
 )
-RUN_OR_ESTIMATOR, TABLE = Thing("run ref"), Source("file")
+RUN_OR_ESTIMATOR, DATA_REF_OR_TABLE, TABLE = Thing("run ref"), Thing("data ref"), Source("file")
 PARAMETER, INPUT, GRID = Pair(), Pair(kind="data ref"), Pair(lambda text: text.split(","))

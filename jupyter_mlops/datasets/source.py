@@ -218,7 +218,7 @@ def _arrow(given: Any) -> Any:
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise _no_table(error) from error
     raise BadInput(
-        f"a {type(given).__name__} cannot be committed",
+        f"an object of type {type(given).__name__} cannot be committed",
         "give a path, a pandas or polars DataFrame, or an Arrow table",
     )
 

@@ -41,9 +41,10 @@ def track(shell: Any, session: Session, words: list[str], cell: str) -> Any:
             shell.run_cell(cell, store_history=False).raise_error()
     except KeyboardInterrupt:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if run is None:
             raise
-        # the cell's own traceback stands above already
-        raise UsageError(f"run {run.id} failed: {type(error).__name__}: {error}") from None
+        if not isinstance(error, SystemExit) or error.code:
+            # the cell's own traceback stands above already
+            raise UsageError(f"run {run.id} failed: {type(error).__name__}: {error}") from None
     return project.runs.get(run.id)

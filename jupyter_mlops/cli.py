@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import signal
 import sys
 import traceback
 from typing import Any
@@ -13,11 +16,30 @@ import click
 from .commands import Session, command_tree
 from .errors import MLOpsError
 
-INTERRUPTED = 130
+_SIGNALLED = 128  # what shells add to the number of the signal that ended a command
+_HINTS = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "check who may read and write there",
+    errno.EPERM: "check who may read and write there",
+    errno.EROFS: "it cannot be written there; name another folder",
+    errno.ENOSPC: "free some space and repeat",
+}
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal that asks the process to end, which then ends as with Ctrl-C: runs are recorded as stopped."""
+
+    number: int = signal.SIGINT
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run ``mlops`` with ``arguments`` (else the process's) and exit with the outcome's status."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one
+            signal.signal(number, _end)
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 stays open as long as we live
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -35,13 +57,11 @@ def run(arguments: list[str]) -> int:
         return wanted.exit_code
     except click.UsageError as error:
         return _fail(error.format_message(), _usage_hint(error), 2, session)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail(
-            "interrupted",
-            "what was recorded is kept; the same command goes on from there",
-            INTERRUPTED,
-            session,
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        number = next(
+            (e.number for e in (stopped, stopped.__cause__) if isinstance(e, _Ended)), signal.SIGINT
         )
+        return _fail("interrupted", session.interrupted, _SIGNALLED + number, session)
     except MLOpsError as error:
         return _fail(error.message, error.hint, error.exit_status, session, error)
     except BrokenPipeError:
@@ -49,7 +69,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return session.status
     except OSError as error:
-        return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), "", 3, session)
+        said = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        return _fail(said, _HINTS.get(error.errno or 0, ""), 3, session)
     finally:
         session.close()
 
@@ -63,13 +84,21 @@ def _show(value: Any, session: Session) -> None:
     print_view(view(value))
 
 
+def _end(number: int, _: Any) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+    ended = _Ended()
+    ended.number = number
+    raise ended
+
+
 def _fail(message: str, hint: str, status: int, session: Session, error: MLOpsError | None = None) -> int:
     if session.debug:
         traceback.print_exc()
-    if session.as_json and error is not None:
-        click.echo(json.dumps({"error": error.to_dict()}, ensure_ascii=False), err=True)
-    else:
-        click.echo(f"mlops: {message}" + (f" — {hint}" if hint else ""), err=True)
+    with contextlib.suppress(OSError):  # where nobody listens, the status still tells
+        if session.as_json and error is not None:
+            click.echo(json.dumps({"error": error.to_dict()}, ensure_ascii=False), err=True)
+        else:
+            click.echo(f"mlops: {message}" + (f" — {hint}" if hint else ""), err=True)
     return status
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .config import FILE, Config, read_config
 from .errors import BadInput, ProjectNotFound
 from .people import Actor, Members, identify
+from .people.actor import VARIABLES
 from .store import AuditReport, Event, Store
 
 if TYPE_CHECKING:
@@ -206,7 +207,10 @@ def drift(reference: Any, current: Any, columns: list[str] | None = None) -> Dri
 
 def set_whoami(project: Project, name: str) -> Actor:
     """Remember ``name`` as the actor of this working copy; the environment still wins over it."""
-    actor = Actor(name.strip(), source="whoami --set")
+    winning = next((variable for variable in VARIABLES if os.environ.get(variable, "").strip()), None)
+    actor = Actor(
+        name.strip(), source=f"whoami --set; ${winning} wins while it is set" if winning else "whoami --set"
+    )
     file = project.state / "actor"
     file.write_text(actor.name + "\n", "utf-8")
     return actor

@@ -55,8 +55,9 @@ def parse_ref(text: str, kind: str) -> Ref:
 def check_name(name: str, kind: str) -> None:
     """Raise ``BadInput`` unless ``name`` can name a dataset, a model or an experiment."""
     if not _NAME.fullmatch(name) or name.strip() != name:
+        noun = {"data": "dataset"}.get(kind, kind)
         raise BadInput(
-            f"{name!r} cannot name a {kind}",
+            f"{name!r} cannot name {'an' if noun[0] in 'aeiou' else 'a'} {noun}",
             "use letters, digits, '-', '_', '.' or inner spaces; start with a letter or digit",
         )
 

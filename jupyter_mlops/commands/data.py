@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -64,5 +65,4 @@ def alias(project: Project, ref: str, alias: str) -> Any:
 def checkout(project: Project, ref: str, path: str | None) -> Any:
     """Write the version REF as files, byte for byte."""
     version = project.datasets.get(ref)
-    version.checkout(path)
-    return version
+    return replace(version, note=f"written to {version.checkout(path)}")

@@ -36,7 +36,7 @@ def demo(session: Session, folder: str) -> Any:
     return tell(Path(folder).expanduser().resolve(), say, show)
 
 
-@verb("up", role=Role.CONTRIBUTOR)
+@verb("up", role=Role.CONTRIBUTOR, interrupted="everything that it started has ended")
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=0, help="The page's port; 0 takes a free one."
 )

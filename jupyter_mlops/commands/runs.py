@@ -6,14 +6,17 @@ from typing import Any
 
 import click
 
+from ..errors import BadInput
 from ..people import Role
 from ..project import Project
 from . import outcome
 from .table import verb
 from .words import EXPERIMENT, GRID, INPUT, NOTEBOOK, PARAMETER, RUN_REF
 
+_RESUME = "what was recorded is kept; `mlops runs resume EXPERIMENT@latest` executes what is missing"
 
-@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_runs)
+
+@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_runs, interrupted=_RESUME)
 @click.argument("notebook", type=NOTEBOOK)
 @click.option("-p", "parameters", multiple=True, type=PARAMETER, metavar="KEY=VALUE", help="Set a parameter.")
 @click.option(
@@ -40,14 +43,23 @@ def run(
     """Execute NOTEBOOK once, or once for every combination of --grid."""
     return project.runs.execute(
         notebook,
-        parameters=dict(parameters),
-        inputs=dict(inputs),
-        grid=dict(grid) or None,
+        parameters=_once("-p", parameters),
+        inputs=_once("--input", inputs),
+        grid=_once("--grid", grid) or None,
         maximize=maximize,
         minimize=minimize,
         experiment=experiment,
         workers=workers,
     )
+
+
+def _once(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in given if keys.count(key) > 1)
+        raise BadInput(f"{option} gives {twice} twice", f"write {option} {twice}=… once")
+    return given
 
 
 @verb("runs list", role=Role.VIEWER, alone=True, chat=True)

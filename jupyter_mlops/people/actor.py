@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import BadInput
 
 PROOFS = ("local", "jupyter", "slack")
+VARIABLES = ("MLOPS_ACTOR", "JUPYTERHUB_USER")
 WHOAMI_FILE = "actor"
 
 
@@ -44,7 +45,7 @@ def identify(given: str | Actor | None, state: Path, root: Path) -> Actor:
         return given
     if given is not None:
         return Actor(given)
-    for variable in ("MLOPS_ACTOR", "JUPYTERHUB_USER"):
+    for variable in VARIABLES:
         if name := os.environ.get(variable, "").strip():
             return Actor(name, source=f"${variable}")
     remembered = state / WHOAMI_FILE

@@ -125,7 +125,7 @@ def _events(items: Sequence[Event]) -> View:
             Column("story", lambda one: _story(one.data)),
             Column("proof", lambda one: Cell(one.proof, "muted")),
         ],
-        empty="nothing was written yet",
+        empty="none was found",
         path="audit",
     )
 

@@ -204,7 +204,7 @@ def test_versions_can_be_swept_over(customers: Project, write_notebook: WriteNot
         ),
         ({"workers": 0}, "workers must be a number from 1", ""),
         ({"maximize": "a", "minimize": "b"}, "decided by one metric", "not both"),
-        ({"experiment": "a/b"}, "cannot name a experiment", ""),
+        ({"experiment": "a/b"}, "cannot name an experiment", ""),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_starts(

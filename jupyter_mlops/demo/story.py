@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..companions import Companions
-from ..config import FILE
+from ..config import FILE, read_config
 from ..errors import BadInput, Conflict, Failed
 from ..project import Project, init_project
 from . import flights
@@ -21,14 +21,14 @@ from .report import write_report
 from .told import Told
 
 ANN, BO = "ann@example.com", "bo@example.com"
-EXPERIMENT, MODEL = "late-flights", "late-arrival"
+PROJECT, EXPERIMENT, MODEL = "flights", "late-flights", "late-arrival"
 NOTEBOOK, REPORT = "train.ipynb", "report.html"
 GRID = {"learning_rate": [0.05, 0.1, 0.3], "max_leaf_nodes": [7, 15, 31]}
 _TYPE = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 POLICY = f"""\
 # The demo's project: will a flight arrive more than 15 minutes late?
 [project]
-name = "flights"
+name = "{PROJECT}"
 
 [people]                              # roles: viewer contributor operator approver admin
 approver = ["{BO}"]
@@ -130,19 +130,24 @@ def tell(folder: Path, say: Callable[[str], None], show: Callable[[Any], None]) 
 
 
 def _project(folder: Path) -> Project:
+    other = "name another folder: `mlops demo FOLDER`"
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file", other)
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not (folder / FILE).exists():
-        raise BadInput(
-            f"{folder} is not empty and holds no project", "name another folder: `mlops demo FOLDER`"
-        )
+    half = folder / f".{FILE}.part"
+    if (folder / FILE).exists():
+        if read_config(folder).name != PROJECT:
+            raise BadInput(f"{folder} holds another project", other)
+    elif any(entry != half for entry in folder.iterdir()):
+        raise BadInput(f"{folder} is not empty and holds no project", other)
+    else:
+        # first of all, so that a killed demo finds its own folder again
+        half.write_text(POLICY, "utf-8")
+        half.replace(folder / FILE)
     if not (folder / NOTEBOOK).exists():
         temporary = folder / f".{NOTEBOOK}.part"
         shutil.copyfile(example_notebooks() / "02_train.ipynb", temporary)
         temporary.replace(folder / NOTEBOOK)
-    if not (folder / FILE).exists():
-        temporary = folder / f".{FILE}.part"
-        temporary.write_text(POLICY, "utf-8")
-        temporary.replace(folder / FILE)
     return init_project(folder, ANN)
 
 

@@ -29,6 +29,7 @@ REQUEST, RESULT, EXECUTED, INPUT, REPORT = (
 _INJECTED = "injected-parameters"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _START_SECONDS = 120
+_DIED_STARTING = "Kernel died before replying"
 
 
 @dataclass
@@ -60,8 +61,8 @@ def main(folder: str) -> int:
     return 0
 
 
-def _executed(request: dict[str, Any]) -> dict[str, Any] | None:
-    """Execute the notebook and return what went wrong."""
+def _executed(request: dict[str, Any], starts: int = 3) -> dict[str, Any] | None:
+    """Execute the notebook and return what went wrong; a kernel that dies at its start gets another."""
     # jsonschema imports it if it can, and it compiles a grammar of web addresses then: two seconds a run
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: not to be had
     import papermill
@@ -101,6 +102,9 @@ def _executed(request: dict[str, Any]) -> dict[str, Any] | None:
             _source(seen.notebook, seen.cell),
         )
     except Exception as failure:
+        # two kernels that start at the same moment may pick the same port, and one of them dies of it
+        if seen.cell is None and _DIED_STARTING in str(failure) and starts > 1:
+            return _executed(request, starts - 1)
         # whatever else goes wrong is the run's failure, told as such
         cell = _as_written(seen.notebook, seen.cell)
         error = _error(cell, type(failure).__name__, str(failure), traceback.format_exc(), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,7 +153,9 @@ class Tracker:
             checked_name(metric, "a metric")
         path = find_notebook(notebook, self._root)
         name = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
-        experiment = path.stem if experiment is None else experiment
+        if experiment is None:
+            # a notebook may be called what an experiment may not: "train (1).ipynb"
+            experiment = " ".join(re.sub(r"[^\w.\- ]", " ", path.stem).split()).lstrip("-. ")[:100] or "runs"
         check_name(experiment, "experiment")
         read = read_notebook(path, name)
         at_a_time = _checked_workers(workers)

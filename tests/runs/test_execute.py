@@ -268,3 +268,28 @@ def git_repository(folder: Path) -> None:
     identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
     for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "first"]):
         subprocess.run(["git", *words], cwd=folder, check=True)
+
+
+def test_a_kernel_that_dies_while_it_starts_is_started_again(
+    make_project, write_notebook: WriteNotebook, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    seen = tmp_path / "died-once"
+    (startup / "die.py").write_text(
+        f"import os, pathlib\nseen = pathlib.Path({str(seen)!r})\n"
+        "if not seen.exists():\n    seen.touch()\n    os._exit(1)\n"
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    project = make_project()
+    (run,) = project.runs.execute(write_notebook(project.root / "train.ipynb", "x = 1", "print(x)"))
+    assert seen.exists()
+    assert run.status == "finished"
+
+
+def test_an_experiment_is_named_after_whatever_the_notebook_is_called(
+    make_project, write_notebook: WriteNotebook
+) -> None:
+    project = make_project()
+    runs = project.runs.execute(write_notebook(project.root / "train (1) {ü}.ipynb", "x = 1"))
+    assert runs[0].experiment == "train 1 ü"

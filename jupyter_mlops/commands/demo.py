@@ -19,7 +19,7 @@ from .words import FILE
 @verb("demo", role=Role.NONE, project=False)
 @click.argument("folder", default="mlops-demo", type=FILE)
 def demo(session: Session, folder: str) -> Any:
-    """Play the whole story on real flights in FOLDER, about two minutes; interrupted, it goes on."""
+    """Play the whole story on real flights in FOLDER, about a minute; interrupted, it goes on."""
     from ..demo import tell
 
     def say(text: str) -> None:

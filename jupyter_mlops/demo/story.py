@@ -15,7 +15,7 @@ from typing import Any
 from ..companions import Companions
 from ..config import FILE, read_config
 from ..errors import BadInput, Conflict, Failed
-from ..project import Project, init_project
+from ..project import Project, init_project, set_whoami
 from . import flights
 from .report import write_report
 from .told import Told
@@ -148,7 +148,10 @@ def _project(folder: Path) -> Project:
         temporary = folder / f".{NOTEBOOK}.part"
         shutil.copyfile(example_notebooks() / "02_train.ipynb", temporary)
         temporary.replace(folder / NOTEBOOK)
-    return init_project(folder, ANN)
+    project = init_project(folder, ANN)
+    # whoever goes on by hand in this folder goes on as Ann
+    set_whoami(project, ANN)
+    return project
 
 
 def example_notebooks() -> Path:

@@ -49,7 +49,7 @@ class Told(Value):
 def _(told: Told) -> View:
     name = told.model.partition("@")[0]
     width = max(len(line.format(model=name)) for line, _ in _NEXT)
-    lines = [f"cd {shlex.quote(told.folder)}", "export MLOPS_ACTOR=ann@example.com"]
+    lines = [f"cd {shlex.quote(told.folder)}"]
     lines += [f"{line.format(model=name):{width}}   # {why}" for line, why in _NEXT]
     said = f"{told.model} is in production, auc {formats.metric(told.metric)}"
     return View(

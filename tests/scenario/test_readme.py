@@ -41,11 +41,7 @@ def test_every_other_command_does_what_it_says(demo: Demo, tmp_path: Path) -> No
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
         cwd=tmp_path,
-        env={
-            **environment(),
-            "PATH": f"{Path(sys.executable).parent}:{environment()['PATH']}",
-            "MLOPS_ACTOR": "ann@example.com",
-        },
+        env={**environment(), "PATH": f"{Path(sys.executable).parent}:{environment()['PATH']}"},
         capture_output=True,
         text=True,
         timeout=300,

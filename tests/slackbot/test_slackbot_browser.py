@@ -1,4 +1,4 @@
-"""The whole way a person sees: the request in a browser, a click on Approve, the message changes, production moves."""
+"""What a person sees: the request in a browser, a click on Approve, the message changes, production moves."""
 
 from __future__ import annotations
 

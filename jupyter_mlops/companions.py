@@ -18,6 +18,7 @@ from .project import Project
 SIMULATOR_FOLDER = "simulator"
 _SIMULATOR_READY, _PAGE_READY = "simulator.json", "page.json"
 _LOGS = "logs"
+_START_SECONDS = 60.0
 
 
 class Companions:
@@ -57,18 +58,18 @@ class Companions:
     def start_simulator(self, port: int = 0) -> dict[str, Any]:
         """Start the local Slack and return its addresses and tokens once it answers."""
         ready = self._project.state / SIMULATOR_FOLDER / _SIMULATOR_READY
-        ready.unlink(missing_ok=True)
+        before = _stamp(ready)
         self.start("simulator", "slack", "simulate", "--port", str(port))
-        found: dict[str, Any] = self.wait_for_file("simulator", ready)
+        found: dict[str, Any] = self._when_written("simulator", ready, before)
         return found
 
     def start_page(self, port: int = 0) -> dict[str, Any]:
         """Start the page and return its address and the link of each person once it answers."""
         ready = self._project.state / _PAGE_READY
-        ready.unlink(missing_ok=True)
+        before = _stamp(ready)
         # a server of its own kind: no verb of ours, because the faces stand above the verbs
         self.start("page", "--port", str(port), module="jupyter_mlops.server")
-        found: dict[str, Any] = self.wait_for_file("page", ready)
+        found: dict[str, Any] = self._when_written("page", ready, before)
         return found
 
     def start_bot(self, simulator: Mapping[str, Any] | None = None, page: str = "") -> None:
@@ -82,21 +83,21 @@ class Companions:
             }
         self.start("bot", "slack", "run", environment=environment)
 
-    def wait_for_file(self, name: str, path: Path, seconds: float = 60.0) -> Any:
-        """Return the JSON that companion ``name`` writes to ``path`` when it is ready; raises ``Failed``."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self.check()
-            if path.is_file():
-                return json.loads(path.read_text("utf-8"))
-            time.sleep(0.05)
-        raise Failed(f"the {name} did not start within {seconds:g} s", f"see {self._log(name)}")
-
     def check(self) -> None:
         """Raise ``Failed`` if a companion ended by itself."""
         for name, process in self._running.items():
             if process.poll() is not None:
                 raise Failed(f"the {name} ended: {self._last_words(name)}", f"see {self._log(name)}")
+
+    def _when_written(self, name: str, path: Path, before: tuple[int, int] | None) -> Any:
+        """Return the JSON that companion ``name`` writes to ``path``, where ``before`` is an older writing."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            if _stamp(path) not in (None, before):
+                return json.loads(path.read_text("utf-8"))
+            time.sleep(0.05)
+        raise Failed(f"the {name} did not start within {_START_SECONDS:g} s", f"see {self._log(name)}")
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
@@ -104,3 +105,12 @@ class Companions:
     def _last_words(self, name: str) -> str:
         lines = self._log(name).read_text("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what tells one writing of a file from the next, or ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns

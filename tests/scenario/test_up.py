@@ -80,3 +80,15 @@ def test_a_companion_that_ends_is_named(make_project: MakeProject) -> None:
         assert process.stdout is not None
         assert "the bot ended" in process.stdout.read()
         assert process.returncode == 3
+
+
+def test_a_second_one_in_the_same_folder_leaves_the_first_alone(make_project: MakeProject) -> None:
+    project = make_project()
+    with started(project.root) as (first, said):
+        before = (project.state / "simulator" / "simulator.json").read_text()
+        with started(project.root) as (second, refused):
+            second.wait(SECONDS)
+        assert second.returncode == 3
+        assert "the simulator ended" in refused
+        assert (project.state / "simulator" / "simulator.json").read_text() == before
+        assert first.poll() is None, said

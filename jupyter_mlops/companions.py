@@ -90,7 +90,7 @@ class Companions:
                 raise Failed(f"the {name} ended: {self._last_words(name)}", f"see {self._log(name)}")
 
     def _when_written(self, name: str, path: Path, before: tuple[int, int] | None) -> Any:
-        """Return the JSON that companion ``name`` writes to ``path``, where ``before`` is an older writing."""
+        """Return the JSON that companion ``name`` writes to ``path``; ``before`` stamps an older one."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             self.check()

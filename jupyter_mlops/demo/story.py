@@ -172,7 +172,7 @@ def _swept(project: Project) -> Any:
             experiment=EXPERIMENT,
             maximize="auc",
         )
-    if sweeps[0].status == "finished":
+    if sweeps[0].status == "finished" and not project.runs.sweep(sweeps[0].id).failed:
         return project.runs.sweep(sweeps[0].id)
     for _ in range(50):
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..automation import overview
+from ..config import FILE as FILE_NAME
 from ..people import Role
 from ..project import Project, init_project, set_whoami
 from .session import Session
@@ -19,8 +21,13 @@ from .words import FILE
 @click.argument("path", default=".", type=FILE)
 def init(session: Session, path: str) -> Any:
     """Make PATH (else this folder) a project: writes mlops.toml, records its policy, makes you its admin."""
+    there = (Path(path).expanduser() / FILE_NAME).exists()
     session.project, session.opened = init_project(Path(path), session.actor), True
-    return overview(session.project)
+    made, actor = session.project, session.project.actor
+    file = f"{made.root.name}/{FILE_NAME} {'read' if there else 'written'}"
+    said = f"{file}; you act as {actor.name} ({actor.source})"
+    seen = overview(made)
+    return replace(seen, notes=(said, *seen.notes))
 
 
 @verb("status", role=Role.VIEWER, chat=True)

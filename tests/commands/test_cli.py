@@ -142,7 +142,7 @@ def test_init_needs_no_project_and_says_what_it_made(
     monkeypatch.setenv("MLOPS_ACTOR", ANN)
     assert mlops(["init"]) == 0
     out = capsys.readouterr().out
-    assert ANN in out
+    assert f"mlops.toml written; you act as {ANN} ($MLOPS_ACTOR)" in " ".join(out.split())
     assert (tmp_path / "mlops.toml").exists()
 
 

@@ -1,0 +1,1 @@
+"""What the dataset store promises when processes are killed, disks fill up and power goes away."""

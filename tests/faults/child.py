@@ -1,0 +1,131 @@
+"""The child of the laboratory: imports everything once, then forks for every order. Run by ``laboratory``.
+
+An order is a line of JSON on standard input, an answer one on standard output.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlops import errors
+
+from . import stories
+
+MODES = {"off": 0, "count": 1, "kill": 2, "fail": 3, "record": 4}
+ALL_KINDS = 127
+
+
+def calls() -> Any:
+    """Return the preloaded library, or ``None`` where there is none."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "calls_arm"):
+        return None
+    library.calls_counted.restype = ctypes.c_long
+    return library
+
+
+def obey(order: dict[str, Any]) -> dict[str, Any]:
+    """Run one story in a fork, do to it what the order says, and return what became of it."""
+    library = calls()
+    reading, writing = os.pipe()
+    started = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _perform(order, library, writing)
+    os.close(writing)
+    timer = threading.Timer(order["after"], os.kill, (pid, signal.SIGKILL)) if "after" in order else None
+    if timer is not None:
+        timer.start()
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read().decode()
+    if timer is not None:
+        timer.cancel()
+        timer.join()
+    _, status = os.waitpid(pid, 0)
+    return {
+        "status": os.waitstatus_to_exitcode(status),
+        "told": told.splitlines(),
+        "calls": library.calls_counted() if library is not None else 0,
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _perform(order: dict[str, Any], library: Any, writing: int) -> None:
+    def told(line: str) -> None:
+        os.write(writing, line.encode() + b"\n")
+        if library is not None:
+            library.calls_mark(line.encode())
+
+    status = 1
+    try:
+        root = Path(order["root"])
+        if order.get("pragma"):
+            _with_pragma(order["pragma"])
+        if order.get("mode", "off") != "off":
+            library.calls_arm(
+                os.fsencode(root),
+                MODES[order["mode"]],
+                order.get("at", 0),
+                order.get("kinds", ALL_KINDS),
+                order.get("error", 0),
+                int(order.get("sticky", False)),
+                os.fsencode(order.get("log", "")),
+                os.fsencode(order.get("deaf", "")),
+            )
+        stories.STORIES[order["story"]](root, told)
+        status = 0
+    except errors.MLOpsError as error:
+        told(f"refused {type(error).__name__}: {error}")
+        status = 3
+    except BaseException as error:
+        told(f"raised {type(error).__name__}: {error}")
+        if order.get("trace"):
+            import traceback
+
+            told(traceback.format_exc())
+    finally:
+        os._exit(status)
+
+
+def _with_pragma(pragma: str) -> None:
+    """Open every connection to the facts with one more setting: a control that must lose something."""
+    from jupyter_mlops.store.sqlite import SQLiteEngine
+
+    connect = SQLiteEngine.connect
+
+    def careless(self: SQLiteEngine) -> Any:
+        connection = connect(self)
+        connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    SQLiteEngine.connect = careless  # type: ignore[method-assign]
+
+
+def main() -> None:
+    stories.silence()
+    # what every fork would otherwise import again
+    import polars
+    import pyarrow.parquet  # noqa: F401
+
+    import jupyter_mlops.datasets.datasets
+    import jupyter_mlops.objects.objects  # noqa: F401
+
+    del polars
+    for number in range(1, 6):
+        stories.letters(number)
+    print(json.dumps({"ready": calls() is not None}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(obey(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

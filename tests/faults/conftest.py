@@ -1,0 +1,70 @@
+"""A laboratory for each test process, a project to spoil, and a fast place for both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .laboratory import Laboratory, built
+from .stories import begun
+
+if os.name != "posix":
+    collect_ignore_glob = ["test_*.py"]
+
+MakeRoot = Callable[[], Path]
+
+
+@pytest.fixture(scope="session")
+def plain_laboratory() -> Iterator[Laboratory]:
+    """Runs stories that can be killed at a moment."""
+    with Laboratory(None) as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="session")
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """Runs stories that can be killed, failed or recorded at any call."""
+    library = built(tmp_path_factory.mktemp("library"))
+    if isinstance(library, str):
+        if os.environ.get("MLOPS_REQUIRE_COMPILER"):
+            pytest.fail(library)
+        pytest.skip(library)
+    with Laboratory(library) as laboratory:
+        assert laboratory.sees_calls
+        yield laboratory
+
+
+@pytest.fixture(scope="session")
+def workshop() -> Iterator[Path]:
+    """A folder in memory where there is one: a killed process loses nothing there either, and it is fast."""
+    memory = Path("/dev/shm")
+    fast = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=fast) as folder:
+        yield Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def beginning(workshop: Path) -> Path:
+    """The project with which every story begins; copied, never changed."""
+    root = workshop / "beginning"
+    begun(root)
+    return root
+
+
+@pytest.fixture
+def make_root(beginning: Path, workshop: Path) -> Iterator[MakeRoot]:
+    """Make a fresh copy of the beginning; the last one made is removed when the next is."""
+    folder = Path(tempfile.mkdtemp(dir=workshop))
+
+    def make() -> Path:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        return Path(shutil.copytree(beginning, folder / "project", symlinks=True))
+
+    yield make
+    shutil.rmtree(folder)

@@ -1,0 +1,187 @@
+"""Stories: what a person does to a project while something goes wrong, and what is true of it afterwards.
+
+Each story runs in a child and says ``told("ack letters@v3")`` once its operation has returned. What a version
+holds follows from its name and number, so any process can say whether it is right.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from jupyter_mlops.project import Project, init_project, open_project
+
+ANN = "ann@example.com"
+LETTERS, TABLE = "letters", "table"
+Told = Callable[[str], None]
+
+_WORDS = [
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "foxtrot",
+    "golf",
+    "hotel",
+    "india",
+    "juliett",
+    "kilo",
+    "lima",
+    "mike",
+    "november",
+]
+
+
+@functools.cache
+def letters(number: int) -> dict[str, bytes]:
+    """Return the files of version ``number`` of the folder: small ones, a long text, and noise."""
+    chance = random.Random(7)
+    lines = [f"{n} {chance.choice(_WORDS)} {chance.random():.9f}\n".encode() for n in range(9_000)]
+    for edit in range(1, number):
+        chance = random.Random(edit)
+        for _ in range(40):
+            at = chance.randrange(len(lines))
+            lines[at] = f"{at} edited {edit} {chance.random():.9f}\n".encode()
+    files = {f"notes/{n:02}.txt": f"note {n} of {_WORDS[n]}".encode() * 20 for n in range(8)}
+    files["notes/03.txt"] += f" as of {number}".encode()
+    files[f"new/{number}.txt"] = f"only in {number}".encode()
+    files["long.txt"] = b"".join(lines)
+    files["noise.bin"] = random.Random(number // 2).randbytes(120_000)
+    return files
+
+
+@functools.cache
+def table(number: int) -> bytes:
+    """Return the CSV file of version ``number`` of the table."""
+    chance = random.Random(number)
+    rows = [f"{n},{chance.choice(_WORDS)},{n * number % 97}" for n in range(400 + number)]
+    return ("id,word,value\n" + "\n".join(rows) + "\n").encode()
+
+
+def write_letters(folder: Path, number: int) -> Path:
+    """Make ``folder`` hold version ``number`` of the folder, written as new files."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in letters(number).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def write_table(folder: Path, number: int) -> Path:
+    """Write version ``number`` of the table beside the project and return where."""
+    path = folder / "table.csv"
+    path.write_bytes(table(number))
+    return path
+
+
+def opened(root: Path) -> Project:
+    """Open the project in Ann's name."""
+    return open_project(root, actor=ANN)
+
+
+def begun(root: Path) -> None:
+    """Make a project with two versions of the folder and one of the table, and the folder checked out."""
+    with init_project(root, actor=ANN) as project, tempfile.TemporaryDirectory() as outside:
+        for number in (1, 2):
+            project.datasets.commit(LETTERS, write_letters(Path(outside, "letters"), number))
+        project.datasets.commit(TABLE, write_table(Path(outside), 1))
+        project.datasets.get(f"{LETTERS}@v1").checkout(root / "out")
+
+
+# ---- stories ----
+
+
+def commit(root: Path, told: Told) -> None:
+    """Commit the next version of the folder and of the table."""
+    with opened(root) as project, tempfile.TemporaryDirectory() as outside:
+        number = project.datasets.get(LETTERS).number + 1
+        told(f"ack {project.datasets.commit(LETTERS, write_letters(Path(outside, 'letters'), number)).ref}")
+        number = project.datasets.get(TABLE).number + 1
+        told(f"ack {project.datasets.commit(TABLE, write_table(Path(outside), number)).ref}")
+
+
+def commit_on(root: Path, told: Told) -> None:
+    """Commit one version after another until somebody ends it."""
+    while True:
+        commit(root, told)
+
+
+def checkout(root: Path, told: Told) -> None:
+    """Replace the checked out first version by the second."""
+    with opened(root) as project:
+        project.datasets.get(f"{LETTERS}@v2").checkout(root / "out")
+        told("ack out 2")
+
+
+STORIES: dict[str, Callable[[Path, Told], None]] = {
+    story.__name__: story for story in (commit, commit_on, checkout)
+}
+
+
+# ---- what must be true afterwards ----
+
+
+def check(root: Path, told: Iterable[str]) -> None:
+    """Raise ``AssertionError`` unless everything told is there and right, and work can go on."""
+    lines = list(told)
+    acknowledged = {line.split()[1] for line in lines if line.startswith("ack ") and "@" in line}
+    with opened(root) as project, tempfile.TemporaryDirectory(dir=root.parent) as outside:
+        present = {}
+        for name in (LETTERS, TABLE):
+            versions = project.datasets.versions(name)
+            assert [version.number for version in versions] == list(range(len(versions), 0, -1))
+            present |= {version.ref: version for version in versions}
+        assert acknowledged <= set(present), f"lost: {sorted(acknowledged - set(present))}"
+        for ref, version in present.items():
+            check_version(Path(outside, ref), version)
+        assert project.audit.verify().ok
+        check_checkout(root / "out", [line for line in lines if line.startswith("ack out")])
+        check_sound(project)
+        # and the next commit works
+        before = project.datasets.get(LETTERS).number
+        commit(root, lines.append)
+        after = project.datasets.get(LETTERS)
+        assert after.number == before + 1
+        check_version(Path(outside, "next"), after)
+        check_sound(project)
+
+
+def check_version(place: Path, version: object) -> None:
+    """Raise ``AssertionError`` unless a version checks out as what its number says."""
+    version.checkout(place)  # type: ignore[attr-defined]
+    if version.name == TABLE:  # type: ignore[attr-defined]
+        assert place.read_bytes() == table(version.number), version  # type: ignore[attr-defined]
+    else:
+        assert held(place) == letters(version.number), version  # type: ignore[attr-defined]
+
+
+def check_checkout(place: Path, told: list[str]) -> None:
+    """Raise ``AssertionError`` unless the checked out folder is one version or the other, as a whole."""
+    allowed = (2,) if told else (1, 2)
+    assert held(place) in [letters(number) for number in allowed], f"{place} is neither, or not what was told"
+
+
+def check_sound(project: Project) -> None:
+    """Raise ``AssertionError`` if a full verification finds anything damaged."""
+    del project
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder by their paths."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def silence() -> None:
+    """Keep background work and progress bars out of a child."""
+    os.environ["MLOPS_UPKEEP"] = "off"
+    os.environ["TQDM_DISABLE"] = "1"

@@ -1,0 +1,76 @@
+"""A process that dies, or is refused, at its Nth call that changes a file: N is 1, 2, … until it passes.
+
+FAULTS_EVERY=3 looks at every third call alone (a commit makes about a hundred).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from .conftest import MakeRoot
+from .laboratory import LENGTH, NAME, SYNC, WRITE, Laboratory, Outcome
+from .stories import check
+
+EVERY = int(os.environ.get("FAULTS_EVERY", "1"))
+SHARES = 3
+KINDS = {"write": WRITE | LENGTH, "sync": SYNC, "rename": NAME}
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("story", ["commit", "checkout"])
+def test_killed_at_every_call(laboratory: Laboratory, make_root: MakeRoot, story: str, share: int) -> None:
+    for at in count(1 + share * EVERY, SHARES * EVERY):
+        root = make_root()
+        outcome = laboratory.run(story, root, mode="kill", at=at)
+        assert outcome.status in (0, -9), outcome
+        _check(root, outcome, f"{story} killed at call {at} of {outcome.calls}")
+        if outcome.status == 0:
+            assert at > SHARES * EVERY, "no call was seen"
+            break
+
+
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EIO, errno.EDQUOT], ids=lambda code: errno.errorcode[code]
+)
+def test_refused_at_every_call(
+    laboratory: Laboratory, make_root: MakeRoot, code: int, kind: str, sticky: bool
+) -> None:
+    step = 5 * EVERY
+    for at in count(1 + (code + KINDS[kind]) % 5, step):
+        root = make_root()
+        outcome = laboratory.run(
+            "commit", root, mode="fail", at=at, kinds=KINDS[kind], error=code, sticky=sticky
+        )
+        where = f"{kind} {at} of {outcome.calls} fails with {errno.errorcode[code]}: {outcome.told}"
+        assert outcome.status in (0, 3), where  # a clean error, never a traceback
+        _check(root, outcome, where)
+        if outcome.calls < at:
+            break
+
+
+def test_a_failed_sync_is_never_taken_for_success(laboratory: Laboratory, make_root: MakeRoot) -> None:
+    for at in count(1):
+        outcome = laboratory.run("commit", make_root(), mode="fail", at=at, kinds=SYNC, error=errno.EIO)
+        if outcome.calls < at:
+            assert outcome.status == 0
+            assert at > 3
+            break
+        # one of the commits was refused: that one is not acknowledged
+        assert len([line for line in outcome.told if line.startswith("ack")]) < 2 or outcome.status == 0
+        if outcome.status == 0:
+            continue  # the sync of what can be built again
+        assert outcome.status == 3, outcome
+
+
+def _check(root: Path, outcome: Outcome, where: str) -> None:
+    try:
+        check(root, outcome.told)
+    except Exception as error:
+        raise AssertionError(f"after {where}: {error!r}") from error

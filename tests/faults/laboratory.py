@@ -27,7 +27,7 @@ class Outcome:
 
 
 class Laboratory:
-    """One child that waits for orders. With ``library`` it sees every call that changes a file."""
+    """One child that waits for orders. With ``library`` it sees every call that changes a file, else Python's."""
 
     def __init__(self, library: Path | None) -> None:
         environment = dict(os.environ, MLOPS_UPKEEP="off", TQDM_DISABLE="1", PYTHONDONTWRITEBYTECODE="1")
@@ -45,15 +45,16 @@ class Laboratory:
         )
         self.sees_calls = bool(self._answer()["ready"])
 
-    def run(self, story: str, root: Path, **order: Any) -> Outcome:
-        """Run ``story`` on the project at ``root``.
+    def run(self, story: str, root: Path, *, given: dict[str, Any] | None = None, **order: Any) -> Outcome:
+        """Run ``story`` on the project at ``root``; ``given`` are arguments of the story.
 
         ``after=SECONDS`` kills it then; ``mode="kill", at=N`` at the Nth call; ``mode="fail", at=N,
         error=ERRNO, sticky=False`` lets that call fail, or from then on; ``mode="record", log=PATH`` writes
         down every call; ``deaf=TEXT`` skips the syncs of paths that hold the text.
         """
         assert self._child.stdin is not None
-        print(json.dumps({"story": story, "root": str(root), **order}), file=self._child.stdin, flush=True)
+        order |= {"story": story, "root": str(root), "given": given or {}}
+        print(json.dumps(order), file=self._child.stdin, flush=True)
         return Outcome(**self._answer())
 
     def close(self) -> None:

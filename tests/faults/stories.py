@@ -64,6 +64,11 @@ def table(number: int) -> bytes:
     return ("id,word,value\n" + "\n".join(rows) + "\n").encode()
 
 
+def piece(writer: int, number: int) -> bytes:
+    """Return what process ``writer`` commits as its ``number``th file."""
+    return f"piece {number} of {writer}\n".encode() + random.Random(number).randbytes(100_000)
+
+
 def write_letters(folder: Path, number: int) -> Path:
     """Make ``folder`` hold version ``number`` of the folder, written as new files."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -119,9 +124,19 @@ def checkout(root: Path, told: Told) -> None:
         told("ack out 2")
 
 
-STORIES: dict[str, Callable[[Path, Told], None]] = {
-    story.__name__: story for story in (commit, commit_on, checkout)
+def pieces(root: Path, told: Told, writer: int, pieces: int) -> None:
+    """Commit several files to one dataset, as others do at the same time."""
+    with opened(root) as project, tempfile.TemporaryDirectory() as outside:
+        for number in range(pieces):
+            path = Path(outside, "piece.bin")
+            path.write_bytes(piece(writer, number))
+            told(f"ack {project.datasets.commit('pieces', path).ref} {writer} {number}")
+
+
+STORIES: dict[str, Callable[..., None]] = {
+    story.__name__: story for story in (commit, commit_on, checkout, pieces)
 }
+FILLING = ("commit", "checkout")
 
 
 # ---- what must be true afterwards ----

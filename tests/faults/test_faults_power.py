@@ -29,19 +29,17 @@ KEPT = (0.0, 0.5, 0.9, 1.0)
 
 @pytest.mark.parametrize("share", range(2))
 def test_power_loss_takes_nothing_that_was_acknowledged(
-    laboratory: Laboratory, make_root: MakeRoot, workshop: Path, share: int
+    recorder: Laboratory, make_root: MakeRoot, workshop: Path, share: int
 ) -> None:
     print(f"FAULTS_SEED={SEED}")
-    for state, told in lost_power(laboratory, make_root(), workshop, "commit", STATES // 2, SEED + share):
-        check(state, told)
+    check_all(lost_power(recorder, make_root(), workshop, "commit", STATES // 2, SEED + share))
 
 
 def test_power_loss_while_files_are_checked_out(
-    laboratory: Laboratory, make_root: MakeRoot, workshop: Path
+    recorder: Laboratory, make_root: MakeRoot, workshop: Path
 ) -> None:
     print(f"FAULTS_SEED={SEED}")
-    for state, told in lost_power(laboratory, make_root(), workshop, "checkout", STATES // 4, SEED):
-        check(state, told)
+    check_all(lost_power(recorder, make_root(), workshop, "checkout", STATES // 4, SEED))
 
 
 @pytest.mark.parametrize(
@@ -54,21 +52,31 @@ def test_power_loss_while_files_are_checked_out(
     ids=["bytes are not synced", "synchronous=OFF", "synchronous=NORMAL"],
 )
 def test_without_its_syncs_a_commit_is_lost(
-    laboratory: Laboratory, make_root: MakeRoot, workshop: Path, fault: dict[str, Any], lost: str
+    recorder: Laboratory, make_root: MakeRoot, workshop: Path, fault: dict[str, Any], lost: str
 ) -> None:
     # the control: were it not found here, the tests above would prove nothing
+    states = lost_power(recorder, make_root(), workshop, "commit", 200, 1, **fault)
     with pytest.raises((AssertionError, Damaged), match=lost):
-        for state, told in lost_power(laboratory, make_root(), workshop, "commit", 200, 1, **fault):
+        check_all(states)
+
+
+def check_all(states: Iterator[tuple[Path, list[str]]]) -> None:
+    """Check every state, and name the one that is wrong."""
+    for number, (state, told) in enumerate(states):
+        try:
             check(state, told)
+        except (AssertionError, Damaged) as error:
+            error.add_note(f"in state {number}, after {told}")
+            raise
 
 
 def lost_power(
-    laboratory: Laboratory, root: Path, workshop: Path, story: str, states: int, seed: int, **fault: Any
+    recorder: Laboratory, root: Path, workshop: Path, story: str, states: int, seed: int, **fault: Any
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yield projects as power may leave them while ``story`` runs, with what it had told by then."""
     log = workshop / f"log-{os.urandom(4).hex()}"
     disk = Disk(root)
-    outcome = laboratory.run(story, root, mode="record", log=str(log), **fault)
+    outcome = recorder.run(story, root, mode="record", log=str(log), **fault)
     assert outcome.status == 0, outcome
     calls = recorded(log)
     log.unlink()

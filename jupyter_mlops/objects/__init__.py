@@ -1,7 +1,8 @@
 """Bytes, addressed by their content and verified whenever read. Used by datasets, runs and models."""
 
+from .batch import Batch
 from .blob import Blob
-from .objects import Batch, Objects
+from .objects import Objects, Stored
 from .tree import Entry
 
-__all__ = ["Batch", "Blob", "Entry", "Objects"]
+__all__ = ["Batch", "Blob", "Entry", "Objects", "Stored"]

@@ -1,27 +1,21 @@
-"""The blob: some bytes, their address, and the form in which one is kept. Used by ``Objects`` alone.
+"""The blob: some bytes and their address. Used by everything in ``objects``.
 
-An address names its algorithm: ``b3:`` is BLAKE3 of the raw bytes. Kept is one zstd frame with their size.
+An address names its algorithm: ``b3:`` is BLAKE3 of the raw bytes, of a chunk as of a whole file.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from blake3 import blake3
-from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError, frame_content_size
 
 from ..errors import Damaged
 
+Buffer = bytes | bytearray | memoryview
 STEP = 4 << 20
-_LEVEL = 1  # on tables, level 3 stores no less and takes half again as long
-_HEADER = 18
-_READ = 1 << 20
 _DIGEST = re.compile(r"b3:[0-9a-f]{64}")
 
 
@@ -33,16 +27,26 @@ class Blob:
     size: int
 
 
-def digest_of(data: bytes) -> str:
+def digest_of(data: Buffer) -> str:
     """Return the address of ``data``."""
     return f"b3:{blake3(data).hexdigest()}"
 
 
 def hexadecimal(digest: str) -> str:
-    """Return the part of an address that names its file; raises ``Damaged`` for what is no address."""
+    """Return the part of an address that may name a file; raises ``Damaged`` for what is no address."""
     if not _DIGEST.fullmatch(digest):
         raise Damaged(f"{digest!r} is no address of stored bytes", "see `mlops audit verify`")
     return digest[3:]
+
+
+def raw_digest(digest: str) -> bytes:
+    """Return the 32 bytes of an address; raises ``Damaged`` for what is no address."""
+    return bytes.fromhex(hexadecimal(digest))
+
+
+def address(raw: bytes) -> str:
+    """Return the address that 32 bytes of BLAKE3 make."""
+    return f"b3:{raw.hex()}"
 
 
 def steps(file: BinaryIO, size: int = STEP) -> Iterator[memoryview]:
@@ -62,77 +66,9 @@ def digest_of_file(file: BinaryIO) -> Blob:
     return Blob(f"b3:{hasher.hexdigest()}", size)
 
 
-def compressed(data: bytes) -> bytes:
-    """Return ``data`` in its kept form."""
-    return ZstdCompressor(level=_LEVEL).compress(data)
-
-
-def decompressed(kept: bytes) -> bytes:
-    """Return the raw bytes of a kept form made a moment ago."""
-    return ZstdDecompressor().decompress(kept)
-
-
-def compress(source: BinaryIO, size: int, target: BinaryIO, advance: Callable[[int], None]) -> Blob:
-    """Write what is left of ``source``, which is to be ``size`` bytes, to ``target`` in its kept form."""
-    hasher, total = blake3(), 0
-    compressor = ZstdCompressor(level=_LEVEL, threads=min(os.cpu_count() or 1, 4))
-    with compressor.stream_writer(target, size=size, closefd=False) as writer:
-        for piece in steps(source):
-            total += len(piece)
-            if total > size:
-                break
-            hasher.update(piece)
-            writer.write(piece)
-            advance(len(piece))
-    return Blob(f"b3:{hasher.hexdigest()}", total)
-
-
-def raw_size(path: Path, digest: str) -> int:
-    """Return how many bytes the blob kept at ``path`` has."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER)
-    try:
-        size = int(frame_content_size(header))
-    except ZstdError as error:
-        raise damaged(digest) from error
-    if size < 0:
-        raise damaged(digest)
-    return size
-
-
-def damaged(digest: str) -> Damaged:
-    """Return the error that says the bytes under ``digest`` are not what was stored."""
+def damaged(digest: str, why: str = "damaged", where: str = "") -> Damaged:
+    """Return the error that says the bytes under ``digest`` are ``why``, and ``where`` that was seen."""
     return Damaged(
-        f"the stored bytes {digest[:15]}… are damaged", "commit the same content again, which mends them"
+        f"the stored bytes {digest[:15]}… are {why}{f' ({where})' if where else ''}",
+        "commit the same content again, which mends them",
     )
-
-
-class VerifiedReader(io.RawIOBase):
-    """The raw bytes of a kept blob; reading to the end raises ``Damaged`` unless they are what was stored."""
-
-    def __init__(self, path: Path, digest: str) -> None:
-        super().__init__()
-        self._digest = digest
-        self._file = path.open("rb")
-        self._stream = ZstdDecompressor().stream_reader(self._file, read_size=_READ)
-        self._hasher = blake3()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # RawIOBase hands a writable buffer
-        if not len(buffer):
-            return 0
-        try:
-            count = self._stream.readinto(buffer)
-        except ZstdError as error:
-            raise damaged(self._digest) from error
-        if count:
-            self._hasher.update(memoryview(buffer)[:count])
-        elif f"b3:{self._hasher.hexdigest()}" != self._digest:
-            raise damaged(self._digest)
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

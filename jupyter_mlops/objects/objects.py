@@ -1,7 +1,7 @@
 """Objects: bytes kept by content under one folder, where nothing else writes. Used by every service.
 
-The order of a write: temporary file, decoded again and compared, made durable, renamed into place, its folder
-made durable. Only then may a fact name the address.
+The order of a write: a pack aside, its chunks decoded again and compared, made durable, renamed into place,
+its folder made durable, made known to the index. Only then may a fact name the address.
 """
 
 from __future__ import annotations
@@ -10,139 +10,40 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, cast
 
-from ..errors import Damaged, MLOpsError, StoreFailed
-from . import checkout
-from .blob import (
-    Blob,
-    VerifiedReader,
-    compress,
-    compressed,
-    decompressed,
-    digest_of,
-    digest_of_file,
-    hexadecimal,
-    raw_size,
-    steps,
-)
-from .source import changed, opened
-from .tree import Entry, decoded, encoded
+from blake3 import blake3
 
-_SMALL = 1 << 20
+from ..errors import Damaged
+from . import checkout, locks
+from .batch import Advance, Batch, ignore
+from .blob import Blob, Buffer, address, damaged, raw_digest
+from .durable import make_folder, storing
+from .index import ChunkIndex
+from .pack import RECIPE
+from .records import Records
+from .settings import Settings, settings_of
+from .stream import Stream
+from .tree import Entry, Row, flattened, rows_of
+
 _STALE_SECONDS = 86_400
-Advance = Callable[[int], None]
+_BUFFER = 64 << 10
 
 
-def _ignore(_: int) -> None:
-    """Take no notice of progress."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store holds: packs, distinct chunks, files of several chunks, raw bytes, bytes on the disk."""
 
-
-class Batch:
-    """Several blobs that become durable and visible together when the block ends, or none of them."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-        self._folder: Path | None = None
-        self._fresh: dict[str, Path] = {}
-        self._known: set[str] = set()
-
-    def __enter__(self) -> Batch:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                with _storing():
-                    self._publish()
-        finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-
-    def put_bytes(self, data: bytes) -> str:
-        """Keep ``data`` and return its address."""
-        digest = digest_of(data)
-        if not self._has(digest):
-            with _storing():
-                path = self._place(digest)
-                kept = compressed(data)
-                _check(decompressed(kept) == data)
-                path.write_bytes(kept)
-                self._fresh[digest] = path
-        return digest
-
-    def put_file(self, path: str | Path, advance: Advance = _ignore) -> Blob:
-        """Keep the content of a file, telling ``advance`` how many bytes are done.
-
-        Raises ``SourceChanged`` if the file changed while it was read.
-        """
-        path = Path(path)
-        with opened(path) as (source, status):
-            if status.st_size <= _SMALL:
-                data = source.read(_SMALL + 1)
-                if len(data) != status.st_size:
-                    raise changed(path)
-                advance(len(data))
-                return Blob(self.put_bytes(data), len(data))
-            blob = digest_of_file(source)
-            if self._has(blob.digest):
-                advance(blob.size)
-                return blob
-            source.seek(0)
-            with _storing():
-                temporary = self._place(blob.digest)
-                with temporary.open("xb") as target:
-                    again = _compressed_again(path, source, blob, target, advance)
-                if again != blob:
-                    raise changed(path)
-                _check(_sound(temporary, blob.digest))
-                self._fresh[blob.digest] = temporary
-            return blob
-
-    def put_tree(self, entries: Iterable[Entry]) -> str:
-        """Keep a tree of files that are kept already and return its address."""
-        entries = tuple(entries)
-        for entry in entries:
-            if entry.digest not in self._fresh and not self._objects.has(entry.digest):
-                raise Damaged(
-                    f"the tree names {entry.path!r}, whose bytes are not stored", "store its bytes first"
-                )
-        return self.put_bytes(encoded(entries))
-
-    def _has(self, digest: str) -> bool:
-        """Whether the bytes are kept already and sound; bytes that went bad are written once more."""
-        if digest in self._fresh or digest in self._known:
-            return True
-        if self._objects.has(digest) and _sound(self._objects.place(digest), digest):
-            self._known.add(digest)
-            return True
-        return False
-
-    def _place(self, digest: str) -> Path:
-        if self._folder is None:
-            self._folder = self._objects.temporary_folder()
-        return self._folder / f"{hexadecimal(digest)}.{secrets.token_hex(4)}"
-
-    def _publish(self) -> None:
-        checkout.make_all_durable(self._fresh.values())
-        folders = set()
-        for digest, path in self._fresh.items():
-            place = self._objects.place(digest)
-            if place.parent not in folders:
-                place.parent.mkdir(exist_ok=True)
-                folders.add(place.parent)
-            path.replace(place)
-        # another process may have renamed what we found here a moment ago, and not yet made that durable
-        folders.update(self._objects.place(digest).parent for digest in self._known)
-        for folder in (*sorted(folders), self._objects.folder):
-            if folder.exists():
-                checkout.make_durable(folder)
+    packs: int
+    chunks: int
+    files: int
+    raw: int
+    stored: int
 
 
 class Objects:
@@ -150,17 +51,47 @@ class Objects:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.index = ChunkIndex(self.folder)
+        self._records = Records(self.folder, self.index)
 
-    def batch(self) -> Batch:
-        """Open a block that keeps several blobs and makes them durable once, at its end."""
-        return Batch(self)
+    @cached_property
+    def settings(self) -> Settings:
+        """How this store cuts and compresses; raises ``StoreFailed`` for a store of another kind."""
+        return settings_of(self.folder)
 
-    def put_bytes(self, data: bytes) -> str:
+    def prepared(self) -> Settings:
+        """Return the settings of this store, which has been made now if it was not there."""
+        return settings_of(self.folder, write=True)
+
+    # -- locks
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Keep everything that is stored from being collected as garbage until the block ends."""
+        with locks.shared(self.folder):
+            yield
+
+    @contextmanager
+    def excluding(self, wait: float = 10.0) -> Iterator[None]:
+        """Be the only one who works on the store; raises ``Conflict`` if others still do after ``wait``."""
+        with locks.exclusive(self.folder, wait):
+            yield
+
+    # -- writing
+
+    def batch(self, replace: bool = False) -> Batch:
+        """Open a block that keeps several blobs and makes them durable once, at its end.
+
+        With ``replace``, what is stored already is stored again, and read from its new place.
+        """
+        return Batch(self, replace)
+
+    def put_bytes(self, data: Buffer) -> str:
         """Keep ``data`` durably and return its address."""
         with self.batch() as batch:
             return batch.put_bytes(data)
 
-    def put_file(self, path: str | Path, advance: Advance = _ignore) -> Blob:
+    def put_file(self, path: str | Path, advance: Advance = ignore) -> Blob:
         """Keep the content of a file durably."""
         with self.batch() as batch:
             return batch.put_file(path, advance)
@@ -170,28 +101,101 @@ class Objects:
         with self.batch() as batch:
             return batch.put_tree(entries)
 
+    # -- asking
+
     def has(self, digest: str) -> bool:
-        """Return whether bytes are kept under ``digest``; whether they are sound shows when they are read."""
-        return self.place(digest).is_file()
+        """Return whether all that ``digest`` names is kept; whether it is sound shows when it is read."""
+        return not self.missing((digest,))
+
+    def missing(self, digests: Collection[str]) -> set[str]:
+        """Return those of ``digests`` that are not kept, or not whole."""
+        raw = {raw_digest(digest): digest for digest in digests}
+        places = self.index.many(raw)
+        if len(places) < len(raw) and self.index.adopt():
+            places = self.index.many(raw)
+        gone = {digest for each, digest in raw.items() if each not in places}
+        for each, place in places.items():
+            if place.kind == RECIPE:
+                try:
+                    chunks = {digest for digest, _ in self._records.recipe(each).chunks()}
+                except Damaged:
+                    gone.add(raw[each])
+                    continue
+                if not self.index.has(chunks) >= chunks:
+                    gone.add(raw[each])
+        return gone
 
     def size(self, digest: str) -> int:
         """Return how many bytes ``digest`` names."""
-        return raw_size(self._kept(digest), digest)
+        return self._records.place(raw_digest(digest)).size
+
+    def chunks(self, digest: str) -> tuple[tuple[str, int], ...]:
+        """Return the address and size of every chunk of a file, in order."""
+        return tuple(
+            (address(each), size) for each, size in self._records.recipe(raw_digest(digest)).chunks()
+        )
+
+    def stored(self) -> Stored:
+        """Return what there is in total."""
+        self.index.adopt()
+        return Stored(*self.index.totals())
+
+    # -- reading
 
     def read(self, digest: str) -> bytes:
         """Return the bytes under ``digest``, verified."""
-        with self.open(digest) as file:
-            return file.read()
+        recipe = self._records.recipe(raw_digest(digest))
+        data = b"".join(self._records.sequence(recipe))
+        if len(recipe) > 1 and blake3(data).digest() != recipe.digest:
+            raise damaged(digest)
+        return data
+
+    def read_small(self, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the bytes, verified, of those that are one chunk, in the order in which they are stored.
+
+        Longer ones are left out; ``write_to`` and ``open`` stream them.
+        """
+        for digest, data in self._records.small(raw_digest(digest) for digest in digests):
+            yield address(digest), data
 
     def open(self, digest: str) -> BinaryIO:
-        """Return the bytes under ``digest`` as a stream; its end raises ``Damaged`` unless they are right."""
-        return cast(BinaryIO, io.BufferedReader(VerifiedReader(self._kept(digest), digest), 1 << 20))
+        """Return the bytes under ``digest`` as a file to read and seek in, verified chunk by chunk.
+
+        One that is read from start to end raises ``Damaged`` there unless it is right as a whole.
+        """
+        stream = Stream(self._records, self._records.recipe(raw_digest(digest)))
+        return cast(BinaryIO, io.BufferedReader(stream, _BUFFER))
+
+    def record(self, digest: str) -> bytes:
+        """Return the whole record that holds ``digest``, checked, as it lies in its pack."""
+        return self._records.record(raw_digest(digest))
 
     def tree(self, digest: str) -> tuple[Entry, ...]:
         """Return the files of a tree, by path."""
-        return decoded(self.read(digest), digest)
+        return flattened(self.read, digest)
 
-    def checkout(self, digest: str, path: str | Path, mode: int = 0o644, advance: Advance = _ignore) -> None:
+    def node(self, digest: str) -> tuple[Row, ...]:
+        """Return one folder of a tree: name, mode, size and address of what lies directly in it."""
+        return rows_of(self.read(digest), digest)
+
+    # -- files
+
+    def write_to(self, digest: str, path: Path, mode: int, advance: Advance = ignore) -> None:
+        """Write the bytes under ``digest`` to the new file ``path``, verified, where nobody looks yet."""
+        recipe = self._records.recipe(raw_digest(digest))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        whole = blake3()
+        with open(descriptor, "wb", buffering=1 << 20) as target:
+            for chunk in self._records.sequence(recipe):
+                if len(recipe) > 1:
+                    whole.update(chunk)
+                target.write(chunk)
+                advance(len(chunk))
+        if len(recipe) > 1 and whole.digest() != recipe.digest:
+            raise damaged(digest)
+        path.chmod(mode)
+
+    def checkout(self, digest: str, path: str | Path, mode: int = 0o644, advance: Advance = ignore) -> None:
         """Write the bytes under ``digest`` to ``path`` at once or not at all.
 
         Raises ``Conflict`` if something different is there already.
@@ -203,7 +207,7 @@ class Objects:
         entries: Iterable[Entry],
         path: str | Path,
         modes: Mapping[str, int] | None = None,
-        advance: Advance = _ignore,
+        advance: Advance = ignore,
     ) -> None:
         """Write the files of a tree into the folder ``path`` at once or not at all.
 
@@ -211,100 +215,48 @@ class Objects:
         """
         checkout.place_tree(self, tuple(entries), Path(path), modes or {}, advance)
 
-    def write_to(self, digest: str, path: Path, mode: int, advance: Advance = _ignore) -> None:
-        """Write the bytes under ``digest`` to the new file ``path``, verified, where nobody looks yet."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with open(descriptor, "wb") as target, self.open(digest) as source:
-            for piece in steps(source, self.size(digest)):
-                target.write(piece)
-                advance(len(piece))
-        path.chmod(mode)
-
     @contextmanager
     def lent(self, digest: str, suffix: str = "") -> Iterator[Path]:
         """Lend the bytes under ``digest`` as a file, verified, that is gone when the block ends."""
         with self.scratch() as folder:
             path = folder / f"content{suffix}"
-            with _storing():
+            with storing():
                 self.write_to(digest, path, 0o600)
             yield path
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Lend an empty folder beside the kept bytes, gone when the block ends."""
-        with _storing():
-            folder = self.temporary_folder()
+        """Lend an empty folder beside the kept bytes, gone when the block ends.
+
+        Folders that killed processes left are removed on the way.
+        """
+        with storing():
+            folder, descriptor = self._temporary()
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            if descriptor is not None:
+                os.close(descriptor)
 
-    def temporary_folder(self) -> Path:
-        """Make a folder for one operation and remove those that killed processes left a day ago."""
+    def _temporary(self) -> tuple[Path, int | None]:
         parent = self.folder / "tmp"
-        if not parent.is_dir():
-            parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            checkout.make_durable(self.folder.parent)
-        mine = parent / secrets.token_hex(8)
-        mine.mkdir(mode=0o700)
+        make_folder(parent)
+        while True:
+            mine = parent / secrets.token_hex(8)
+            mine.mkdir(mode=0o700)
+            try:
+                descriptor = locks.in_use(mine)
+                break
+            except FileNotFoundError:  # somebody thought that its owner was killed
+                continue
         now = mine.stat().st_mtime  # the file system's clock wrote all of these
         for other in parent.iterdir():
-            try:
-                if now - other.stat().st_mtime > _STALE_SECONDS:
+            with suppress(FileNotFoundError):  # its owner is done
+                if (
+                    other != mine
+                    and locks.removed_if_abandoned(other) is None
+                    and now - other.stat().st_mtime > _STALE_SECONDS
+                ):
                     shutil.rmtree(other, ignore_errors=True)
-            except FileNotFoundError:
-                continue  # its owner is done
-        return mine
-
-    def place(self, digest: str) -> Path:
-        """Return where the bytes under ``digest`` are kept, or would be."""
-        name = hexadecimal(digest)
-        return self.folder / name[:2] / name[2:]
-
-    def _kept(self, digest: str) -> Path:
-        path = self.place(digest)
-        if not path.is_file():
-            raise Damaged(
-                f"the stored bytes {digest[:15]}… are missing",
-                "commit the same content again, which restores them",
-            )
-        return path
-
-
-def _compressed_again(path: Path, source: BinaryIO, blob: Blob, target: BinaryIO, advance: Advance) -> Blob:
-    from zstandard import ZstdError
-
-    try:
-        return compress(source, blob.size, target, advance)
-    except ZstdError as error:  # fewer bytes than announced
-        raise changed(path) from error
-
-
-def _check(same: bool) -> None:
-    # a compressor's bug must show while the original is still at hand
-    if not same:
-        raise StoreFailed("bytes written to the store came back different", "check the disk and the memory")
-
-
-def _sound(path: Path, digest: str) -> bool:
-    try:
-        with VerifiedReader(path, digest) as reader:
-            for _ in steps(cast(BinaryIO, reader), raw_size(path, digest)):
-                pass
-    except (Damaged, OSError):
-        return False
-    return True
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    """Say plainly what kept the store from being written; a full disk is the common case."""
-    try:
-        yield
-    except MLOpsError:
-        raise
-    except OSError as error:
-        raise StoreFailed(
-            f"the stored bytes could not be written: {error.strerror or error}",
-            "free some space, or check who may write to .mlops, and repeat; nothing was changed",
-        ) from error
+        return mine, descriptor

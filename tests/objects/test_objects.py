@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput, Conflict, Damaged, NotFound, SourceChanged, StoreFailed
 from jupyter_mlops.objects import Batch, Entry, Objects
+from jupyter_mlops.objects.pack import pack_path
 
 BIG = 3 << 20
 
@@ -22,7 +23,7 @@ def objects(tmp_path: Path) -> Objects:
 
 
 def kept(objects: Objects) -> list[Path]:
-    return [path for path in objects.folder.rglob("*") if path.is_file()] if objects.folder.exists() else []
+    return sorted((objects.folder / "packs").rglob("*.pack"))
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -81,7 +82,8 @@ def test_damage_is_noticed_and_the_same_content_mends_it(objects: Objects, damag
     elif damage == "empty":
         place.write_bytes(b"")
     elif damage == "swap":
-        other = objects.place(objects.put_bytes(b"other"))
+        objects.put_bytes(b"other")
+        (other,) = set(kept(objects)) - {place}
         place.write_bytes(other.read_bytes())
     else:
         place.unlink()
@@ -181,7 +183,7 @@ def test_checkout_does_not_write_through_a_link(objects: Objects, tmp_path: Path
 def test_a_damaged_blob_leaves_no_checkout(objects: Objects, tmp_path: Path) -> None:
     digest = objects.put_bytes(os.urandom(BIG))
     (place,) = kept(objects)
-    place.write_bytes(place.read_bytes()[:-100])
+    place.write_bytes(place.read_bytes()[: BIG // 2])
     target = tmp_path / "out" / "file"
     with pytest.raises(Damaged):
         objects.checkout(digest, target)
@@ -218,13 +220,15 @@ def test_a_tree_is_checked_out_whole_or_not_at_all(objects: Objects, tmp_path: P
     with pytest.raises(Conflict):
         objects.checkout_tree(objects.tree(digest), target)
     entry = next(entry for entry in objects.tree(digest) if entry.path == "a.txt")
-    objects.place(entry.digest).unlink()
+    place = objects.index.find(bytes.fromhex(entry.digest[3:]))
+    assert place is not None
+    pack_path(objects.folder, place.pack).unlink()
     with pytest.raises(Damaged):
         objects.checkout_tree(objects.tree(digest), tmp_path / "second")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["objects", "out"]
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/x", "a//b", "a/./b", "", "a\\b", "a\nb", "a\x00b", "\udcff"])
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a//b", "a/./b", "", "a\x00b", "\ud800"])
 def test_a_tree_names_only_paths_inside_itself(objects: Objects, path: str) -> None:
     with pytest.raises(BadInput):
         objects.put_tree([Entry(path, 0o644, 1, objects.put_bytes(b"x"))])
@@ -252,14 +256,12 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(
     assert kept(objects) == []
 
 
-def test_what_killed_processes_left_is_removed_after_a_day(objects: Objects) -> None:
+def test_what_a_killed_process_left_goes_with_the_next_operation(objects: Objects) -> None:
     with objects.scratch() as mine:
-        old, recent = mine.parent / "old", mine.parent / "recent"
-        for folder in (old, recent):
-            folder.mkdir()
-            (folder / "half").write_text("x")
-        long_ago = mine.stat().st_mtime - 90_000
-        os.utime(old, (long_ago, long_ago))
-    objects.put_bytes(b"data")
-    assert not old.exists()
-    assert recent.exists()
+        left = mine.parent / "left"
+        left.mkdir()
+        (left / "half").write_text("x")
+        objects.put_bytes(b"data")
+        assert not left.exists()
+        assert mine.exists()
+    assert list((objects.folder / "tmp").iterdir()) == []

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, NotFound
-from ..objects import Batch, Entry, Objects
-from ..objects.source import State, changed, check_regular, state_of, unreadable
-from ..objects.tree import check_path
+from ..errors import BadInput
+from ..objects import Batch, Objects
+from ..objects.snapshot import Kept, snapshot
+from ..objects.source import changed, check_regular, unreadable
 from .readers import Form, reader_for
 from .types import arrow_type, declared
 
@@ -25,47 +24,32 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file found in a source: where it is, its path inside the version, and its state when it was found."""
-
-    place: Path
-    path: str
-    mode: int
-    size: int
-    state: State
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
     """Something that is to become a version: files on disk, one of which may load as a table."""
 
     kind: str
     name: str
-    listed: tuple[Listed, ...]
-    top: Path
+    found: Snapshot
     readable: Path | None = None
     schema: Any = None
-    modes: Mapping[str, int] = field(default_factory=dict)
+    verify: bool = False
 
     @property
     def size(self) -> int:
         """How many bytes there are."""
-        return sum(file.size for file in self.listed)
+        return self.found.size
 
-    def store(self, batch: Batch, advance: Advance) -> tuple[Entry, ...]:
-        """Keep the bytes of every file; raises ``SourceChanged`` if one is not the same any more."""
-        entries = []
-        for file in self.listed:
-            try:
-                blob = batch.put_file(file.place, advance)
-            except NotFound as error:
-                raise changed(file.place) from error
-            if blob.size != file.size:
-                raise changed(file.place)
-            entries.append(Entry(file.path, file.mode, blob.size, blob.digest))
-        if self.kind == "folder" and _walked(self.top) != self.listed:
-            raise changed(self.top)
-        return tuple(entries)
+    @property
+    def modes(self) -> dict[str, int]:
+        """The permission bits of the files, in few words."""
+        return self.found.modes()
+
+    def store(self, objects: Objects, batch: Batch, advance: Advance) -> Kept:
+        """Keep the bytes of every file and their tree; raises ``SourceChanged`` if one is not the same now.
+
+        Files that are as they were when they were last stored are not read, unless ``verify`` is set.
+        """
+        return self.found.keep(objects, batch, advance, self.verify)
 
     def form(self) -> Form | None:
         """Return how the source reads as a table, or ``None`` where it is none."""
@@ -98,7 +82,7 @@ class Source:
         try:
             yield
         except (BadInput, OSError, pl.exceptions.PolarsError) as error:
-            if not self._same(path):
+            if not self.found.is_current():
                 raise changed(path) from error
             if isinstance(error, BadInput):
                 raise
@@ -106,21 +90,20 @@ class Source:
             raise BadInput(
                 f"{path} cannot be read as a table: {text}", "mend it, or commit its folder"
             ) from error
-        if not self._same(path):
+        if not self.found.is_current():
             raise changed(path)
-
-    def _same(self, path: Path) -> bool:
-        try:
-            return state_of(path.lstat()) == self.listed[0].state
-        except OSError:
-            return False
 
 
 @contextmanager
-def opened(name: str, given: Any, schema: Any, objects: Objects) -> Iterator[Source]:
-    """Lend the source that ``given`` describes: a path, or a table, which is put in a file meanwhile."""
+def opened(name: str, given: Any, schema: Any, objects: Objects, verify: bool = False) -> Iterator[Source]:
+    """Lend the source that ``given`` describes: a path, or a table, which is put in a file meanwhile.
+
+    What the block stored is remembered at its end, so that it need not be read again while it stays the same.
+    """
     if isinstance(given, str | os.PathLike):
-        yield _on_disk(Path(given), schema, objects)
+        source = _on_disk(Path(given), schema, objects, verify)
+        yield source
+        source.found.remember(objects)
         return
     table = _arrow(given)
     if schema is not None:
@@ -132,10 +115,10 @@ def opened(name: str, given: Any, schema: Any, objects: Objects) -> Iterator[Sou
         columns_of(table.schema)
         path = folder / TABLE
         _written(write_parquet, table, path)
-        yield Source("table", f"{name}.parquet", (_listed(path, TABLE),), path, path)
+        yield Source("table", f"{name}.parquet", snapshot(path, TABLE), path)
 
 
-def _on_disk(given: Path, schema: Any, objects: Objects) -> Source:
+def _on_disk(given: Path, schema: Any, objects: Objects, verify: bool) -> Source:
     given = given.expanduser()
     try:
         top = given.resolve(strict=True)
@@ -148,55 +131,21 @@ def _on_disk(given: Path, schema: Any, objects: Objects) -> Source:
         check_regular(top, status)
         if not status.st_size:
             raise BadInput(f"{given} is empty", "commit a file that holds something")
-        check_path(top.name)
-        file = _listed(top, FILE + top.suffix.lower())
-        return Source("file", top.name, (file,), top, top, schema, {"": stat.S_IMODE(status.st_mode) & 0o777})
+        return Source("file", _text(top.name), snapshot(top, FILE + top.suffix.lower()), top, schema, verify)
     state = objects.folder.resolve().parent
     if state.is_relative_to(top):
         raise BadInput(
             f"{given} holds the project's own state ({state.name})", "name the folder with the data"
         )
-    listed = _walked(top)
-    if not listed:
+    found = snapshot(top)
+    if not found.files:
         raise BadInput(f"{given} holds no files", "commit a folder that holds some")
-    return Source("folder", top.name or "folder", listed, top, None, schema, _unusual(listed))
+    return Source("folder", _text(top.name) or "folder", found, None, schema, verify)
 
 
-def _walked(top: Path) -> tuple[Listed, ...]:
-    """Return every file below ``top``, sorted; raises ``BadInput`` for links, pipes and the like."""
-    found: list[Listed] = []
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    place = folder / entry.name
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(status.st_mode):
-                        folders.append(place)
-                        continue
-                    check_regular(place, status)
-                    path = place.relative_to(top).as_posix()
-                    check_path(path)
-                    mode = stat.S_IMODE(status.st_mode) & 0o777
-                    found.append(Listed(place, path, mode, status.st_size, state_of(status)))
-        except FileNotFoundError as error:
-            raise changed(folder) from error
-        except OSError as error:
-            raise unreadable(folder, error) from error
-    return tuple(sorted(found, key=lambda file: file.path))
-
-
-def _listed(place: Path, path: str) -> Listed:
-    status = place.lstat()
-    return Listed(place, path, stat.S_IMODE(status.st_mode) & 0o777, status.st_size, state_of(status))
-
-
-def _unusual(listed: tuple[Listed, ...]) -> dict[str, int]:
-    """Return the permission bits of a folder's files: the usual ones under "", the others by path."""
-    usual = Counter(file.mode for file in listed).most_common(1)[0][0]
-    return {"": usual} | {file.path: file.mode for file in listed if file.mode != usual}
+def _text(name: str) -> str:
+    """Return a file name as text that any database holds; it is a label, the files keep their own."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _arrow(given: Any) -> Any:

@@ -1,155 +1,240 @@
-"""Checkouts: stored bytes as files again, whole or not at all, never over others. Used by ``Objects``."""
+"""Checkouts: stored bytes as files again, whole or not at all, never over what is kept nowhere else.
+
+Used by ``Objects`` and by datasets. New files are written beside their place, verified as they are written,
+made durable, and then take the place of what was there in one step: at any moment all of the old is there, or
+all of the new. What was there is looked at again after that step, and put back if it changed meanwhile.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
-import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Conflict, Failed, MLOpsError
-from .blob import digest_of_file
-from .source import opened
+from .copies import Copies
+from .durable import make_durable
+from .exchange import moved, swapped
+from .locks import in_use, removed_if_abandoned
+from .snapshot import Snapshot
+from .source import hashed
 from .tree import Entry
+from .writing import make_written_durable, remove_all, write_files
 
 if TYPE_CHECKING:
     from .objects import Objects
 
-_SYNCERS = 8
-_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+Advance = Callable[[int], None]
+Found = Mapping[str, str | None]
+_NAMED = 5
+_PART = ".mlops-", ".part"
+_CONTENT = "new"
+_ONLY = ""  # the path of a file that is not in a folder
 
 
-def make_durable(path: Path) -> None:
-    """Return when ``path``, a file or a folder, would survive a loss of power."""
-    folder = path.is_dir()
-    if folder and os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # some file systems cannot sync a folder; a failed write must never be taken for that
-        if not (folder and error.errno in _UNSUPPORTED):
-            raise
-    finally:
-        os.close(descriptor)
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a checkout is made: as links or not, and what it may replace.
+
+    ``lost`` gets the content found at the place by path, ``None`` for what is no regular file, and returns
+    the paths that exist nowhere else; ``force`` replaces those too.
+    """
+
+    link: bool = False
+    force: bool = False
+    lost: Callable[[Found], Sequence[str]] = sorted
+    hint: str = "name another path, or move it away"
 
 
-def make_all_durable(paths: Collection[Path]) -> None:
-    """Return when all of ``paths`` would survive a loss of power; syncing several at once halves the wait."""
-    if len(paths) <= _SYNCERS:
-        for path in paths:
-            make_durable(path)
-        return
-    with ThreadPoolExecutor(_SYNCERS) as pool:
-        for _ in pool.map(make_durable, paths):
-            pass
-
-
-def place_file(objects: Objects, digest: str, path: Path, mode: int, advance: Callable[[int], None]) -> None:
-    """Write one blob to ``path``; leaves a file of the same content alone and refuses anything else there."""
-    if os.path.lexists(path):
-        if holds_file(path, digest):
-            return
-        raise _occupied(path)
-    with _beside(path) as temporary:
-        objects.write_to(digest, temporary, mode, advance)
-        make_durable(temporary)
-        try:
-            os.link(temporary, path)  # unlike a rename, it never replaces what appeared meanwhile
-        except FileExistsError:
-            raise _occupied(path) from None
-        except OSError:
-            if os.path.lexists(path):
-                raise _occupied(path) from None
-            temporary.replace(path)  # no hard links on this file system
-        make_durable(path.parent)
+def place_file(
+    objects: Objects,
+    digest: str,
+    path: Path,
+    mode: int,
+    advance: Advance,
+    manner: Manner = Manner(),
+    size: int | None = None,
+) -> None:
+    """Write one blob to ``path``; leaves a file of the same content alone, else asks ``manner``."""
+    entry = Entry(_ONLY, mode, objects.size(digest) if size is None else size, digest)
+    _place(objects, (entry,), path, advance, manner)
 
 
 def place_tree(
     objects: Objects,
-    entries: tuple[Entry, ...],
+    entries: Sequence[Entry],
     path: Path,
     modes: Mapping[str, int],
-    advance: Callable[[int], None],
+    advance: Advance,
+    manner: Manner = Manner(),
 ) -> None:
-    """Write a tree into the folder ``path``; leaves an equal folder alone and refuses anything else there."""
-    if os.path.lexists(path) and not (_is_folder(path) and not any(path.iterdir())):
-        if holds_tree(path, entries):
+    """Write a tree into the folder ``path``; leaves an equal folder alone, else asks ``manner``."""
+    files = [
+        Entry(entry.path, modes.get(entry.path, entry.mode), entry.size, entry.digest) for entry in entries
+    ]
+    _place(objects, files, path, advance, manner)
+
+
+def _place(objects: Objects, files: Sequence[Entry], path: Path, advance: Advance, manner: Manner) -> None:
+    before = None
+    if not _is_free(path, files):
+        before, found = _found(objects, path)
+        if found == {entry.path: entry.digest for entry in files}:
+            advance(sum(entry.size for entry in files))
             return
-        raise _occupied(path)
-    with _beside(path) as temporary:
-        temporary.mkdir()
-        for folder in sorted({str(Path(entry.path).parent) for entry in entries}):
-            (temporary / folder).mkdir(parents=True, exist_ok=True)
-        for entry in entries:
-            objects.write_to(entry.digest, temporary / entry.path, modes.get(entry.path, entry.mode), advance)
-        make_all_durable([temporary / entry.path for entry in entries])
-        try:
-            temporary.rename(path)  # replaces an empty folder and nothing else
-        except OSError as error:
-            if os.path.lexists(path):
-                raise _occupied(path) from error
-            raise
+        if not manner.force and (lost := manner.lost(found)):
+            raise _occupied(path, lost, manner.hint)
+    with _beside(path, sum(entry.size for entry in files)) as folder:
+        new = folder / _CONTENT
+        _write(objects, files, folder, advance, manner.link)
+        if before is None:
+            _move(new, path)
+        else:
+            _replace(new, path, None if manner.force else before)
         make_durable(path.parent)
 
 
-def holds_tree(path: Path, entries: tuple[Entry, ...]) -> bool:
-    """Return whether ``path`` is a folder with exactly these files and this content."""
-    if not _is_folder(path):
-        return False
-    wanted = {entry.path: entry.digest for entry in entries}
-    found: set[str] = set()
-    for folder, _, names in os.walk(path):
-        found.update((Path(folder) / name).relative_to(path).as_posix() for name in names)
-    return found == set(wanted) and all(holds_file(path / name, digest) for name, digest in wanted.items())
+def _write(objects: Objects, files: Sequence[Entry], folder: Path, advance: Advance, link: bool) -> None:
+    """Write the files as ``new`` in the folder made for them, verified and durable."""
+    named = [
+        Entry(f"{_CONTENT}/{entry.path}" if entry.path else _CONTENT, entry.mode, entry.size, entry.digest)
+        for entry in files
+    ]
+    if os.name != "posix":
+        for entry in files:
+            _check_portable(entry.path)
+    if not files:
+        (folder / _CONTENT).mkdir()
+    for inner in sorted({entry.path.rpartition("/")[0] for entry in named} - {""}):
+        (folder / inner).mkdir(parents=True, exist_ok=True)
+    if link:
+        Copies(objects).link_files(named, folder, advance)
+    else:
+        write_files(objects, named, folder, advance)
+    make_written_durable(folder, [entry.path for entry in named])
 
 
-def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(path.lstat().st_mode)
-
-
-def holds_file(path: Path, digest: str) -> bool:
-    """Return whether ``path`` is a file with exactly this content."""
+def _move(new: Path, path: Path) -> None:
     try:
-        with opened(path) as (file, _):
-            return digest_of_file(file).digest == digest
-    except MLOpsError:
-        return False
+        moved(new, path)
+    except OSError as error:
+        if os.path.lexists(path):
+            raise _appeared(path) from error
+        raise
 
 
-def _occupied(path: Path) -> Conflict:
-    return Conflict(
-        f"{path} is there already and holds something different", "name another path, or move it away"
-    )
+def _replace(new: Path, path: Path, before: Snapshot | None) -> None:
+    """Swap ``new`` with what is at ``path``, unless that is not as it was ``before``."""
+    old = new
+    if not swapped(new, path):
+        # such a system has no single step for it
+        old = new.with_name("old")
+        path.rename(old)
+        try:
+            moved(new, path)
+        except BaseException:
+            old.rename(path)
+            raise
+    if before is not None and not before.same_files(_state(old)):
+        if old is new:
+            swapped(new, path)
+        else:
+            path.rename(new)
+            old.rename(path)
+        raise Conflict(f"{path} changed while it was to be replaced", "nothing was replaced; try again")
+
+
+def _is_free(path: Path, files: Sequence[Entry]) -> bool:
+    """Whether nothing is at ``path``, or an empty folder where a folder is to be."""
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            return False
+        with os.scandir(path) as inside:
+            return next(inside, None) is None and all(entry.path for entry in files)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _found(objects: Objects, path: Path) -> tuple[Snapshot, Found]:
+    """Return what is at ``path``: its state, and its content by path."""
+    try:
+        state = _state(path)
+        if path.is_symlink() or not path.is_dir():
+            return state, {_ONLY: hashed(os.fspath(path))}
+        return state, dict(state.digests(objects))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _state(path: Path) -> Snapshot:
+    return Snapshot(path, "" if path.is_dir() and not path.is_symlink() else "file")
+
+
+def _check_portable(path: str) -> None:
+    """Raise ``BadInput`` for names that mean something else, or nothing, on this system."""
+    if any(letter in '\\:*?"<>|' or ord(letter) < 32 for letter in path):
+        raise BadInput(f"this system cannot hold a file named {path!r}", "check it out on another one")
+
+
+def _occupied(path: Path, lost: Sequence[str], hint: str) -> Conflict:
+    what = f"{path} is there already and holds something different"
+    if list(lost) == [_ONLY]:
+        return Conflict(what, hint)
+    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    names = ", ".join(repr(name) if not name.isprintable() else name for name in lost[:_NAMED])
+    return Conflict(f"{what}: {names}{more}", hint)
+
+
+def _appeared(path: Path) -> Conflict:
+    return Conflict(f"{path} appeared while it was to be written", "nothing was written; try again")
+
+
+def _unwritable(path: Path, error: OSError, needed: int = 0) -> MLOpsError:
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return BadInput(f"{path} cannot be written: {error.strerror}", "name a path in a folder")
+    hint = f"it needs {needed / 1e6:,.1f} MB; check its folder and the free space; nothing was changed"
+    return Failed(f"{path} cannot be written: {error.strerror or error}", hint)
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Lend an unused name in the folder of ``path``; what is left there is removed."""
-    temporary = path.parent / f".mlops-{secrets.token_hex(6)}.part"
+def _beside(path: Path, needed: int) -> Iterator[Path]:
+    """Lend a folder beside ``path``, gone when the block ends, or with the next checkout after a kill."""
+    folder, mark = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
+        _tidy(path.parent)
+        while folder is None:
+            folder = path.parent / secrets.token_hex(6).join(_PART)
+            folder.mkdir(mode=0o700)
+            try:
+                mark = in_use(folder)
+            except FileNotFoundError:  # another checkout took it for abandoned
+                folder = None
+        yield folder
     except MLOpsError:
         raise
     except OSError as error:
-        if isinstance(error, NotADirectoryError | FileExistsError):
-            raise BadInput(
-                f"{path} cannot be written: {error.strerror}", "name a path in a folder"
-            ) from error
-        raise Failed(
-            f"{path} cannot be written: {error.strerror or error}", "check its folder and the free space"
-        ) from error
+        raise _unwritable(path, error, needed) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                temporary.unlink()
+        if folder is not None:
+            remove_all(folder)
+        if mark is not None:
+            os.close(mark)
+
+
+def _tidy(parent: Path) -> None:
+    """Remove what killed checkouts left in ``parent``."""
+    before, after = _PART
+    with suppress(OSError), os.scandir(parent) as entries:
+        left = [
+            entry.path for entry in entries if entry.name.startswith(before) and entry.name.endswith(after)
+        ]
+        for place in left:
+            removed_if_abandoned(Path(place))

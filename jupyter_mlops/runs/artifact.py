@@ -125,12 +125,10 @@ def stored(objects: Objects, source: Any, name: str | None) -> Artifact:
         )
     with opened(name or "", source, None, objects) as found:
         with objects.batch() as batch:
-            entries = found.store(batch, lambda _: None)
-            folder = batch.put_tree(entries) if found.kind == "folder" else ""
-        size = sum(entry.size for entry in entries)
-        if folder:
-            return Artifact(name or found.name, "folder", folder, size, {"files": len(entries)})
-        return Artifact(name or found.name, found.kind, entries[0].digest, size, {"source": found.name})
+            kept = found.store(objects, batch, lambda _: None)
+        if found.kind == "folder":
+            return Artifact(name or found.name, "folder", kept.digest, kept.bytes, {"files": kept.files})
+        return Artifact(name or found.name, found.kind, kept.only, kept.bytes, {"source": found.name})
 
 
 def _picture(objects: Objects, figure: Any, name: str) -> Artifact:

@@ -1,0 +1,131 @@
+"""Checkouts: the files of a version where a person works, and what they may replace. Used by ``Contents``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import BadInput, Conflict, Damaged
+from ..objects import Entry, Objects
+from ..objects.blob import hexadecimal
+from ..objects.checkout import Manner, place_file, place_tree
+from ..objects.snapshot import mode_of
+from ..objects.tree import FOLDER
+from .progress import progress
+from .version import DatasetVersion
+
+Versions = Callable[[str], Iterable[tuple[str, str]]]
+_HINT = "commit what is to be kept, move it away, name another path, or replace it with --force (force=True)"
+
+
+class Checkouts:
+    """Writes versions as files. ``kept`` yields kind and digest of a dataset's versions, the newest first."""
+
+    def __init__(self, objects: Objects, kept: Versions) -> None:
+        self._objects = objects
+        self._kept = kept
+
+    def checkout(
+        self,
+        version: DatasetVersion,
+        path: str | Path | None = None,
+        *,
+        link: bool = False,
+        force: bool = False,
+    ) -> Path:
+        """Write the version's files to ``path``, whole or not at all, and return where they are.
+
+        What is there is replaced if each file of it is in some version of this dataset, or with ``force``;
+        else raises ``Conflict`` that names what would be lost.
+        """
+        target = Path(path if path is not None else version.source).expanduser()
+        if version.kind != "folder" and target.is_dir():
+            target = target / version.source
+        self._refuse_ours(target, version)
+        manner = Manner(
+            link, force, lambda found: self._lost(version.name, dict(found)), f"in no version: {_HINT}"
+        )
+        with progress(version.ref, version.bytes) as advance:
+            self._write(version, target, manner, advance)
+        return target
+
+    def copy(self, version: DatasetVersion) -> Path:
+        """Return a read-only copy that the project keeps, made again if it is not what was committed."""
+        place = self._objects.folder / "copies" / hexadecimal(version.digest) / version.source
+        for attempt in (1, 2):
+            try:
+                self._write(version, place, Manner(), lambda _: None, read_only=True)
+                break
+            except Conflict:
+                # damaged, or somebody else made the copy at the same moment
+                if attempt == 2:
+                    raise
+                with suppress(FileNotFoundError), self._objects.scratch() as aside:
+                    place.rename(aside / "old")
+        return place
+
+    def _write(
+        self,
+        version: DatasetVersion,
+        target: Path,
+        manner: Manner,
+        advance: Callable[[int], None],
+        read_only: bool = False,
+    ) -> None:
+        entries = self._objects.tree(version.digest)
+        recorded = version.detail.get("modes", {})
+        modes = {entry.path: _mode(recorded, entry, read_only) for entry in entries}
+        if version.kind == "folder":
+            place_tree(self._objects, entries, target, modes, advance, manner)
+        else:
+            (entry,) = entries
+            place_file(self._objects, entry.digest, target, modes[entry.path], advance, manner)
+
+    def _refuse_ours(self, target: Path, version: DatasetVersion) -> None:
+        """Raise ``BadInput`` for places that must not be replaced, with force or without."""
+        place = target.parent.resolve() / target.name if target.name not in ("", "..") else target.resolve()
+        state = self._objects.folder.resolve().parent
+        if state.is_relative_to(place) or place.is_relative_to(state):
+            raise BadInput(f"{target} holds the project's own state", "name a folder for the data alone")
+        if version.kind == "folder" and Path.cwd().is_relative_to(place):
+            # replacing it would leave this process in a folder that is gone
+            raise BadInput(
+                f"{target} is the current folder", f"name a folder in it, such as {version.source}"
+            )
+
+    def _lost(self, name: str, found: dict[str, str | None]) -> list[str]:
+        """Return those of the found files that are in no version of the dataset, or whose bytes are gone."""
+        left = dict(found)
+        visited: set[tuple[str, str]] = set()
+        for kind, digest in self._kept(name):
+            with suppress(Damaged):
+                if kind == "folder":
+                    self._explain(digest, left, visited)
+                elif left.get("") in {row[3] for row in self._objects.node(digest)}:
+                    del left[""]
+            if not left:
+                break
+        explained = {digest for path, digest in found.items() if path not in left and digest is not None}
+        gone = self._objects.missing(explained)
+        return sorted(path for path, digest in found.items() if path in left or digest in gone)
+
+    def _explain(self, digest: str, left: dict[str, str | None], visited: set[tuple[str, str]]) -> None:
+        """Take from ``left`` what a tree has at the same path; nodes that versions share are read once."""
+        ahead = [("", digest)]
+        while ahead:
+            folder = ahead.pop()
+            if folder in visited:
+                continue
+            visited.add(folder)
+            for name, mode, _, at in self._objects.node(folder[1]):
+                path = f"{folder[0]}/{name}" if folder[0] else name
+                if mode == FOLDER:
+                    ahead.append((path, at))
+                elif left.get(path) == at:
+                    del left[path]
+
+
+def _mode(recorded: Mapping[str, int], entry: Entry, read_only: bool) -> int:
+    mode = mode_of(recorded, entry.path, entry.mode)
+    return (mode & 0o555) | 0o444 if read_only else mode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections import deque
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 Advance = Callable[[int], None]
 _SLAB = 4 << 20
-_LOT = 1 << 20
-_LOT_FILES = 256
+_LOT = 4 << 20
+_LOT_FILES = 1024
 _AHEAD = 4
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -85,13 +86,7 @@ class Batch:
         """Keep ``data`` and return its address."""
         if len(data) <= self._settings.small:
             return self.put_chunk(data)
-        pieces = self._chunker.cut(memoryview(data), final=True)
-        digests = self._packing.hand_over(pieces).result().digests
-        return self._put_recipe(
-            blake3(data).digest(),
-            len(data),
-            [(each, len(piece)) for each, piece in zip(digests, pieces, strict=True)],
-        )
+        return self._put_stream(io.BytesIO(data), len(data), ignore).digest
 
     def put_chunk(self, data: Buffer) -> str:
         """Keep ``data`` as one chunk, whatever its size, and return its address."""
@@ -145,14 +140,13 @@ class Batch:
         lot: list[bytes] = []
         places: list[int] = []
         small, size = self._settings.small, 0
-        waiting: deque[tuple[list[int], list[int], Future[Packed]]] = deque()
 
         def send() -> None:
             nonlocal lot, places, size
-            if lot:
-                waiting.append((places, [len(data) for data in lot], self._packing.hand_over(lot)))
-                advance(size)
-                lot, places, size = [], [], 0
+            for place, data, digest in zip(places, lot, self._packing.hand_over_small(lot), strict=True):
+                blobs[place] = Blob(address(digest), len(data))
+            advance(size)
+            lot, places, size = [], [], 0
 
         for path in paths:
             data = _content(path, small)
@@ -166,9 +160,6 @@ class Batch:
             if size >= _LOT or len(lot) >= _LOT_FILES:
                 send()
         send()
-        for at, sizes, future in waiting:
-            for place, length, digest in zip(at, sizes, future.result().digests, strict=True):
-                blobs[place] = Blob(address(digest), length)
         return [blob for blob in blobs if blob is not None]
 
     def put_tree(self, entries: Iterable[Entry]) -> str:
@@ -185,7 +176,7 @@ class Batch:
         """Keep what is left of ``source``, of which only a few slabs are in memory at a time."""
         whole, total = blake3(), 0
         recipe = bytearray()
-        waiting: deque[tuple[list[memoryview], Future[Packed]]] = deque()
+        waiting: deque[tuple[list[int], Future[Packed]]] = deque()
         count = 0
         left = memoryview(b"")
         final = False
@@ -207,13 +198,12 @@ class Batch:
             pieces = self._chunker.cut(slab[:filled], final)
             left = slab[sum(map(len, pieces)) : filled]
             if pieces:
-                waiting.append((pieces, self._packing.hand_over(pieces)))
+                sizes = [len(piece) for piece in pieces]
+                waiting.append((sizes, self._packing.hand_over(pieces)))
                 count += len(pieces)
             while len(waiting) > (0 if final else _AHEAD):
                 done, future = waiting.popleft()
-                recipe += recipe_payload(
-                    (digest, len(piece)) for digest, piece in zip(future.result().digests, done, strict=True)
-                )
+                recipe += recipe_payload(zip(future.result().digests, done, strict=True))
             advance(len(fresh))
         digest = whole.digest()
         if count > 1:
@@ -262,7 +252,7 @@ def _content(path: str | Path, limit: int) -> bytes | None:
             return None
         data = os.read(descriptor, before.st_size + 1)
         same = len(data) == before.st_size and state_of(os.fstat(descriptor)) == state_of(before)
-        return data if same and state_of(os.lstat(path)) == state_of(before) else None
+        return data if same else None
     except OSError:
         return None
     finally:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..errors import Conflict, StoreFailed
 from .durable import make_durable, storing
 from .index_file import IndexFile
-from .pack import Head, Pack, pack_path, records_of, scanned
+from .pack import GROUP, Head, Pack, pack_path, records_of, scanned
 
 _MANY = 500
 _NAMED = re.compile(r"[0-9a-f]{64}\.pack")
@@ -342,6 +342,12 @@ def _inserted(connection: sqlite3.Connection, pack: Pack, replace: bool) -> None
                 f"WHERE pack != ? AND digest IN ({marks})",
                 (number, *some),
             )
+    elif connection.execute("SELECT 1 FROM base LIMIT 1").fetchone():
+        # plain bytes are read rather than a delta; else two deltas may come to need each other
+        for marks, some in _portions({row[0] for row in rows if row[1] != GROUP}):
+            where = f"WHERE kind = {GROUP} AND digest IN ({marks})"
+            connection.execute(f"INSERT OR IGNORE INTO copy SELECT {_COLUMNS} FROM blob {where}", some)
+            connection.execute(f"DELETE FROM blob {where}", some)
     before = connection.total_changes
     connection.executemany(
         f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO blob VALUES (?, ?, ?, ?, ?, ?, ?)", rows

@@ -10,6 +10,7 @@ import io
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Objects:
         self.folder = Path(folder)
         self.index = ChunkIndex(self.folder)
         self._records = Records(self.folder, self.index)
+        self._sole: int | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -61,13 +63,19 @@ class Objects:
 
     def prepared(self) -> Settings:
         """Return the settings of this store, which has been made now if it was not there."""
-        return settings_of(self.folder, write=True)
+        settings = settings_of(self.folder, write=True)
+        with storing():
+            make_folder(self.folder / "packs")
+        return settings
 
     # -- locks
 
     @contextmanager
     def holding(self) -> Iterator[None]:
         """Keep everything that is stored from being collected as garbage until the block ends."""
+        if self._sole == threading.get_ident():
+            yield  # who excludes all others would wait for itself
+            return
         with locks.shared(self.folder):
             yield
 
@@ -75,7 +83,11 @@ class Objects:
     def excluding(self, wait: float = 10.0) -> Iterator[None]:
         """Be the only one who works on the store; raises ``Conflict`` if others still do after ``wait``."""
         with locks.exclusive(self.folder, wait):
-            yield
+            self._sole = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._sole = None
 
     # -- writing
 

@@ -32,6 +32,7 @@ HEADER = b"MLOPSPAK" + struct.pack("<H6x", 1)
 _MAGIC, _END = b"RCRD", b"MLOPSEND"
 _FIXED = struct.Struct("<4sBBHHII")
 _MEMBER = struct.Struct("<32sQ")
+_PLAIN = struct.Struct("<4sBBHHII32sQ")
 _OFFSET = struct.Struct("<Q")
 _TRAILER = struct.Struct("<QQ32s8s")
 _STEP = struct.Struct("<32sI")
@@ -83,6 +84,16 @@ def record(
     check = blake3(head)
     check.update(payload)
     return b"".join((head, check.digest(_CHECK), payload))
+
+
+def plain_record(codec: int, size: int, payload: Buffer, digest: bytes) -> tuple[bytes, Head]:
+    """Return the whole record of one chunk, and its head."""
+    stored = len(payload)
+    members = ((digest, size),)
+    head = _PLAIN.pack(_MAGIC, CHUNK, codec, 1, 0, size, stored, digest, size)
+    check = blake3(head)
+    check.update(payload)
+    return b"".join((head, check.digest(_CHECK), payload)), Head(CHUNK, codec, size, stored, members, ())
 
 
 def head_of(data: Buffer, offset: int = 0) -> Head:

@@ -18,10 +18,10 @@ from pathlib import Path
 from blake3 import blake3
 
 from .blob import Buffer
-from .codec import packed
+from .codec import packed, packed_together
 from .durable import placed, storing
 from .index import ChunkIndex, Place
-from .pack import CHUNK, FULL, LIMIT, Head, Pack, PackWriter, pack_path, record
+from .pack import FULL, LIMIT, Head, Pack, PackWriter, pack_path, plain_record
 
 WORKERS = 2
 _AHEAD = 3
@@ -68,12 +68,26 @@ class Packing:
             future: Future[Packed] = Future()
             future.set_result(self._packed(pieces))
         else:
-            if self._workers is None:
-                self._workers = ThreadPoolExecutor(WORKERS, "mlops-pack")
-            future = self._workers.submit(self._packed, pieces)
+            future = self._pool().submit(self._packed, pieces)
         self._pending.append(future)
         self.settle(_AHEAD)
         return future
+
+    def hand_over_small(self, pieces: Sequence[bytes]) -> list[bytes]:
+        """Take many small chunks, compress those that are not stored yet, and return all digests."""
+        digests = [blake3(piece).digest() for piece in pieces]
+        fresh = self.claim(digests)
+        chosen = {digest: piece for digest, piece in zip(digests, pieces, strict=True) if digest in fresh}
+        if chosen:
+            self.settle()
+            made = [
+                plain_record(codec, len(piece), payload, digest)
+                for (digest, piece), (codec, payload) in zip(
+                    chosen.items(), packed_together(list(chosen.values()), self._level), strict=True
+                )
+            ]
+            self._append(b"".join([data for data, _ in made]), [head for _, head in made])
+        return digests
 
     def add(self, data: bytes, head: Head) -> None:
         """Append one whole record, which the caller has claimed."""
@@ -128,14 +142,17 @@ class Packing:
 
     def end(self) -> None:
         """Stop the workers and let go of what is unfinished."""
-        for future in self._pending:
-            future.cancel()
         for pool in (self._workers, self._closer):
             if pool is not None:
                 pool.shutdown(wait=True, cancel_futures=True)
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(WORKERS, "mlops-pack")
+        return self._workers
 
     def _packed(self, pieces: Sequence[Buffer]) -> Packed:
         digests = [blake3(piece).digest() for piece in pieces]
@@ -144,11 +161,10 @@ class Packing:
         for digest, piece in zip(digests, pieces, strict=True):
             if digest in fresh:
                 fresh.remove(digest)
-                size = len(piece)
                 codec, payload = packed(piece, self._level, digest)
-                members = ((digest, size),)
-                heads.append(Head(CHUNK, codec, size, len(payload), members, ()))
-                records.append(record(CHUNK, codec, size, payload, members))
+                data, head = plain_record(codec, len(piece), payload, digest)
+                heads.append(head)
+                records.append(data)
         return Packed(digests, b"".join(records), heads)
 
     def _usable(self, digests: Collection[bytes]) -> dict[bytes, Place]:
@@ -196,8 +212,14 @@ class Packing:
 
     def _wait(self) -> None:
         closing, self._closing = self._closing, None
-        if closing is not None:
-            self.packs.append(closing.result())
+        if closing is None:
+            return
+        pack = closing.result()
+        self._index.publish((pack,), replace=self._replace)
+        self.packs.append(pack)
+        with self._lock:
+            for _, head in pack.records:
+                self._claimed.difference_update(digest for digest, _ in head.members)
 
     def _closed(self, writer: PackWriter) -> Pack:
         try:
@@ -210,8 +232,4 @@ class Packing:
             with suppress(OSError):
                 writer.path.unlink()
             raise
-        self._index.publish((pack,), replace=self._replace)
-        with self._lock:
-            for _, head in pack.records:
-                self._claimed.difference_update(digest for digest, _ in head.members)
         return pack

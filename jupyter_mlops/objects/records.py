@@ -28,6 +28,7 @@ _AHEAD = 4
 _THREADS = 2
 _KEPT = 8 << 20
 _TRIES = 4
+_HOPS = 6
 _STEP = struct.Struct("<32sI")
 _WRONG = (ValueError, OSError, EOFError, Damaged)
 _T = TypeVar("_T")
@@ -84,6 +85,7 @@ class Records:
         self._folder = folder
         self._index = index
         self._lock = threading.Lock()
+        self._local = threading.local()
         self._kept: OrderedDict[object, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._rebuilt = False
@@ -213,13 +215,21 @@ class Records:
         for digest in head.bases:
             raw = self._recall(digest)
             if raw is None:
-                place = self.place(digest)
-                if place.kind == GROUP:
-                    raise ValueError("its base is no plain chunk")
-                raw = self._chunk(digest, place)
+                raw = self._base(digest)
                 self._remember(digest, raw)
             found.append(raw)
         return b"".join(found)
+
+    def _base(self, digest: bytes) -> bytes:
+        """Return a base. Two stores that compacted apart may each have made a delta of the other's base."""
+        hops = getattr(self._local, "hops", 0)
+        if hops >= _HOPS:
+            raise ValueError("its bases need each other")
+        self._local.hops = hops + 1
+        try:
+            return self._chunk(digest, self.place(digest))
+        finally:
+            self._local.hops = hops
 
     def _record(self, place: Place) -> tuple[Head, memoryview]:
         return parsed(self._bytes(place))

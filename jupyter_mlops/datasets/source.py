@@ -13,10 +13,11 @@ from typing import Any
 
 from ..errors import BadInput
 from ..objects import Batch, Objects
-from ..objects.snapshot import Kept, snapshot
+from ..objects.snapshot import Kept, Snapshot, snapshot
 from ..objects.source import changed, check_regular, unreadable
 from .readers import Form, reader_for
 from .types import arrow_type, declared
+from .version import ColumnProfile
 
 TABLE = "data.parquet"
 FILE = "data"
@@ -63,16 +64,15 @@ class Source:
         with self._steady(self.readable):
             return reader.form(self.readable, self.schema)
 
-    def profile(self, form: Form) -> list[dict[str, Any]]:
-        """Return the profiles of the columns as JSON-ready types."""
+    def profile(self, form: Form) -> tuple[ColumnProfile, ...]:
+        """Return the profiles of the columns."""
         from .profile import profiled
 
         reader = reader_for(self.readable.name) if self.readable else None
         if self.readable is None or reader is None:
-            return []
+            return ()
         with self._steady(self.readable):
-            table = reader.scan(self.readable, form)
-            return [column.to_dict() for column in profiled(table, form.columns, form.rows, self.size)]
+            return profiled(reader.scan(self.readable, form), form.columns, form.rows, self.size)
 
     @contextmanager
     def _steady(self, path: Path) -> Iterator[None]:

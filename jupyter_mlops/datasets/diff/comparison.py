@@ -1,0 +1,332 @@
+"""Comparison: puts together what differs between two versions. Called by ``Datasets.diff``.
+
+Equal content is told by its digest alone. Tables that fit are compared in memory, a column at a time; others
+are cut into parts on disk, so that memory bounds the time and never the size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BadInput
+from ...objects import Entry
+from ...statistics import DriftPolicy
+from ..version import DatasetVersion
+from . import memory as memories
+from .files import changes
+from .key import INFERRED, WHOLE, Key, chosen
+from .rows import Plan, count_rows
+from .schema import one_to_one, possible_renames, schema_changes, shared_columns
+from .side import Side
+from .spill import count_spilled, needed
+from .tally import EXAMPLES, Samples, Tally
+from .value import (
+    CellExample,
+    ColumnDiff,
+    DatasetDiff,
+    FileChanges,
+    RowChange,
+    Shift,
+    TableDiff,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Files = Callable[[DatasetVersion], Sequence[Entry]]
+Scratch = Callable[[], AbstractContextManager[Path]]
+_MOST_TABLES = 20  # of a folder that are compared row by row
+_CELL_EXAMPLES = 5
+_COLUMNAR = (".parquet", ".pq")
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What holds for every table of a comparison."""
+
+    key: Sequence[str] | None
+    remembered: Sequence[str]
+    tolerance: float | None
+    memory: int
+    scratch: Scratch
+
+
+def compare(
+    before: DatasetVersion,
+    after: DatasetVersion,
+    *,
+    files: Files,
+    scratch: Scratch,
+    key: Sequence[str] | None = None,
+    tolerance: float | None = None,
+    memory: int | None = None,
+) -> DatasetDiff:
+    """Return what differs between two versions.
+
+    Parameters
+    ----------
+    files, scratch
+        List the files of a version; lend an empty folder.
+    key
+        The columns that tell rows apart; else those that are remembered with the dataset.
+    tolerance
+        Numbers that differ by no more are equal; of numbers above 1, by no more than this share of them.
+    memory
+        Bytes that a comparison may take; by default most of what is free.
+    """
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise BadInput(f"tolerance {tolerance!r} is not between 0 and 1", "such as 1e-9")
+    if before.digest == after.digest and before.reading == after.reading:
+        unchanged = FileChanges(unchanged=after.files)
+        return DatasetDiff(before.ref, after.ref, unchanged, identical=True)
+    remembered = after.key or before.key
+    limit = memories.available() if memory is None else memory
+    settings = _Settings(key, remembered, tolerance, limit, scratch)
+    if before.tabular and after.tabular:
+        found = FileChanges(changed=(after.source,), sizes={after.source: (before.bytes, after.bytes)})
+        table = _table(before, after, None, settings)
+        return DatasetDiff(before.ref, after.ref, found, (table,))
+    found = changes(files(before), files(after))
+    tables, notes = _tables(before, after, found.changed, settings)
+    if key and not tables:
+        raise BadInput("a key tells the rows of tables apart, and no table changed", "leave the key out")
+    return DatasetDiff(before.ref, after.ref, found, tables, notes)
+
+
+def _tables(
+    before: DatasetVersion, after: DatasetVersion, changed: Sequence[str], settings: _Settings
+) -> tuple[tuple[TableDiff, ...], tuple[str, ...]]:
+    """Compare the tables among the changed files of two folders."""
+    both = set(before.tables()) & set(after.tables())
+    paths = [path for path in changed if path in both]
+    tables, notes = [], []
+    for path in paths[:_MOST_TABLES]:
+        try:
+            tables.append(_table(before, after, path, settings))
+        except BadInput as error:
+            notes.append(f"{path} is not compared row by row: {error.message}")
+    if len(paths) > _MOST_TABLES:
+        notes.append(f"of {len(paths)} changed tables, the first {_MOST_TABLES} are compared row by row")
+    return tuple(tables), tuple(notes)
+
+
+def _table(before: DatasetVersion, after: DatasetVersion, path: str | None, settings: _Settings) -> TableDiff:
+    with ExitStack() as stack:
+        sides = [stack.enter_context(_side(version, path, settings)) for version in (before, after)]
+        words = tuple(
+            {column.name: column.type for column in version.form(path).columns} for version in (before, after)
+        )
+        return _Comparison(
+            sides[0], sides[1], path or "", _words(sides[0], words[0]), _words(sides[1], words[1]), settings
+        ).made()
+
+
+def _words(side: Side, known: Mapping[str, str]) -> Mapping[str, str]:
+    # a table may carry an index beside its columns
+    return {
+        name: known.get(name, str(kind).lower()) for name, kind in zip(side.names, side.types, strict=True)
+    }
+
+
+@contextmanager
+def _side(version: DatasetVersion, path: str | None, settings: _Settings) -> Iterator[Side]:
+    """Lend a table in a form of which single columns can be read again and again."""
+    import polars as pl
+
+    with ExitStack() as stack:
+        lazy = stack.enter_context(version.scan(path))
+        if not (path or version.source).lower().endswith(_COLUMNAR) and version.kind != "table":
+            size = version.bytes if path is None else settings.memory
+            # a text is read once, whatever is asked of it later
+            if size < settings.memory // 8:
+                frame = lazy.collect(engine="streaming")
+                yield Side(frame.lazy(), frame.height)
+                return
+            columnar = stack.enter_context(settings.scratch()) / "columns.arrow"
+            lazy.sink_ipc(columnar, compression="uncompressed")
+            lazy = pl.scan_ipc(columnar, glob=False)
+        yield Side(lazy, int(lazy.select(pl.len()).collect(engine="streaming").item()))
+
+
+class _Comparison:
+    """Compares two tables and puts together what is to be said about them."""
+
+    def __init__(
+        self,
+        before: Side,
+        after: Side,
+        path: str,
+        before_types: Mapping[str, str],
+        after_types: Mapping[str, str],
+        settings: _Settings,
+    ) -> None:
+        self._before, self._after, self._path = before, after, path
+        self._types = before_types, after_types
+        self._settings = settings
+        self._shared = shared_columns(before, after)
+
+    def made(self) -> TableDiff:
+        """Return what differs."""
+        key = chosen(self._settings.key, self._settings.remembered, self._shared, self._before, self._after)
+        plan, tally, samples = self._counted(key)
+        if key.matched == INFERRED and tally.repeated:
+            key = Key(
+                (), WHOLE, f"{key.columns[0].name} is there repeatedly, so rows are compared as a whole"
+            )
+            plan, tally, samples = self._counted(key)
+        if self._settings.tolerance is not None and not key.columns:
+            raise BadInput(
+                "rows compared as a whole have no tolerance",
+                "say which columns tell rows apart: --key COLUMN",
+            )
+        renamed = one_to_one(tally.renamed) if tally.matched else {}
+        return TableDiff(
+            path=self._path,
+            rows=(self._before.height, self._after.height),
+            key=tuple(column.name for column in key.columns),
+            matched=key.matched,
+            added=tally.added,
+            removed=tally.removed,
+            changed=tally.changed,
+            unchanged=tally.matched - tally.changed,
+            repeated=tally.repeated if key.columns else 0,
+            reordered=self._is_reordered(tally),
+            schema=schema_changes(self._before, self._after, self._types, renamed),
+            columns=self._columns(plan, tally, samples),
+            added_rows=_rows(self._after, tally.added_at),
+            removed_rows=_rows(self._before, tally.removed_at),
+            changed_rows=self._changed_rows(tally),
+            notes=tuple(self._notes(key, tally)),
+        )
+
+    def _counted(self, key: Key) -> tuple[Plan, Tally, tuple[Samples, Samples]]:
+        before, after, settings = self._before, self._after, self._settings
+        plan = Plan(self._shared, key.columns, possible_renames(before, after), settings.tolerance)
+        tally = Tally(renamed=set(plan.renamed))
+        width = len(plan.compared)
+        samples = Samples.of(before.height, width), Samples.of(after.height, width)
+        if not self._shared:
+            tally.take_removed(before.height, range(min(before.height, EXAMPLES)))
+            tally.take_added(after.height, range(min(after.height, EXAMPLES)))
+            return plan, tally, samples
+        if needed(before, after, plan) <= settings.memory:
+            with _bar(1 + width, "column") as advance:
+                count_rows(before, after, plan, tally, samples, lambda: advance(1))
+        else:
+            with settings.scratch() as folder, _bar(2 * (before.height + after.height), "row") as advance:
+                count_spilled(
+                    before,
+                    after,
+                    plan,
+                    tally,
+                    samples,
+                    folder=folder,
+                    memory=settings.memory,
+                    advance=advance,
+                )
+        return plan, tally, samples
+
+    def _is_reordered(self, tally: Tally) -> bool:
+        """Say whether the order of the rows is all that differs between them."""
+        if tally.added or tally.removed:
+            return False
+        if tally.moved or not tally.repeated:
+            return tally.moved
+        # equal rows have no place of their own, so the columns tell
+        return any(
+            bool(_differ(self._before.column(column.before), self._after.column(column.after)))
+            for column in self._shared
+        )
+
+    def _columns(self, plan: Plan, tally: Tally, samples: tuple[Samples, Samples]) -> dict[str, ColumnDiff]:
+        shifts = self._shifts(plan, tally, samples)
+        found = {}
+        for column in self._shared:
+            cells = tally.cells.get(column.before)
+            missing = samples[0].missing.get(column.before, 0), samples[1].missing.get(column.after, 0)
+            found[column.name] = ColumnDiff(
+                column.name,
+                (self._types[0][column.name], self._types[1][column.name]),
+                changed=cells.changed if cells else 0,
+                missing=missing,
+                examples=tuple(
+                    CellExample(one.key, one.before, one.after)
+                    for one in (cells.first[:_CELL_EXAMPLES] if cells else ())
+                ),
+                shift=shifts.get(column.name),
+                is_key=column in plan.key,
+            )
+        return found
+
+    def _shifts(self, plan: Plan, tally: Tally, samples: tuple[Samples, Samples]) -> dict[str, Shift]:
+        """Return the shift of every column whose values may be distributed otherwise than before."""
+        from .shift import tested, verdicts
+
+        moved = [
+            column
+            for column in plan.compared
+            if tally.added or tally.removed or ((cells := tally.cells.get(column.before)) and cells.changed)
+        ]
+        if not self._before.height or not self._after.height:
+            return {}
+        policy = DriftPolicy()
+        rows = self._before.height, self._after.height
+        results = [
+            tested(
+                samples[0].of_column(column.before, self._before.types[column.before]),
+                samples[1].of_column(column.after, self._after.types[column.after]),
+                (samples[0].missing.get(column.before, 0), samples[1].missing.get(column.after, 0)),
+                rows,
+                policy,
+            )
+            for column in moved
+        ]
+        return {column.name: shift for column, shift in zip(moved, verdicts(results, policy), strict=True)}
+
+    def _changed_rows(self, tally: Tally) -> tuple[RowChange, ...]:
+        """Return the first changed rows; of every column at least as many changes are known."""
+        rows: dict[int, dict[str, tuple[Any, Any]]] = {}
+        keys = {}
+        for column in self._shared:
+            cells = tally.cells.get(column.before)
+            for one in cells.first if cells else ():
+                rows.setdefault(one.before_at, {})[column.name] = (one.before, one.after)
+                keys[one.before_at] = one.key
+        return tuple(RowChange(keys[at], rows[at]) for at in sorted(rows)[:EXAMPLES])
+
+    def _notes(self, key: Key, tally: Tally) -> Iterator[str]:
+        if key.note:
+            yield key.note
+        if not self._shared:
+            yield "the versions share no column"
+        elif key.columns and tally.repeated:
+            keys = "1 key is" if tally.repeated == 1 else f"{tally.repeated:,} keys are"
+            yield f"{keys} there more than once: rows with such a key are compared as a whole"
+
+
+def _rows(side: Side, positions: Sequence[int]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(dict(zip(side.names, row, strict=True)) for row in side.rows(positions))
+
+
+def _differ(one: pl.Series, other: pl.Series) -> bool:
+    from .alike import alike
+
+    left, right = alike(one, other)
+    return bool(left.ne_missing(right).any())
+
+
+@contextmanager
+def _bar(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show how far the comparison is, after a second; the block gets a function to call with what is done."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc="comparing", unit=f" {unit}s", unit_scale=True, delay=1, leave=False) as bar:
+
+        def advance(count: int) -> None:
+            bar.update(count)
+
+        yield advance

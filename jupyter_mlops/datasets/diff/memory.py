@@ -1,0 +1,62 @@
+"""Memory: how much a comparison may take, from what the machine, its container and this process allow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_SHARE = 0.6  # of what is free: others want some, too
+_CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def available() -> int:
+    """Return how many bytes a comparison may use at once."""
+    import psutil
+
+    left = [int(psutil.virtual_memory().available), *_process_limits(), *_container_limits()]
+    return max(int(min(left) * _SHARE), 0)
+
+
+def _process_limits() -> list[int]:
+    if sys.platform == "win32":
+        return []
+    import resource
+
+    import psutil
+
+    used = psutil.Process().memory_info()
+    limits = []
+    for limit, taken in (
+        (resource.RLIMIT_AS, used.vms),
+        (resource.RLIMIT_DATA, getattr(used, "data", used.rss)),
+    ):
+        soft = resource.getrlimit(limit)[0]
+        if soft != resource.RLIM_INFINITY:
+            limits.append(soft - taken)
+    return limits
+
+
+def _container_limits() -> list[int]:
+    limits = []
+    for top, most, used in _CGROUPS:
+        for folder in _groups(Path(top)):
+            try:
+                limit, taken = (folder / most).read_text("ascii").strip(), (folder / used).read_text("ascii")
+            except OSError:
+                continue
+            if limit.isdigit():
+                limits.append(int(limit) - int(taken))
+    return limits
+
+
+def _groups(top: Path) -> list[Path]:
+    """Return the groups of this process under ``top``, its own and the root as a container sees it."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return []
+    names = [line.split(":", 2)[2].lstrip("/") for line in lines if line.count(":") >= 2]
+    return [top, *(top / name for name in names if name)]

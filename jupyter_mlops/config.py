@@ -14,10 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from .errors import BadConfig, close_matches
+from .errors import BadConfig, BadInput, close_matches
 from .refs import check_alias, check_name
 
 FILE = "mlops.toml"
+DEFAULT_REMOTE = "default"
 ROLES = ("viewer", "contributor", "operator", "approver", "admin")
 _SECRET_KEY = re.compile(r"(token|password|passwd|secret|api_?key|credential)", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"(xox[abprs]-|xapp-|AKIA[0-9A-Z]{12}|://[^/\s:@]+:[^/\s@]+@)")
@@ -151,14 +152,26 @@ class Slack:
 
 
 @dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """Where a remote is. With ``single_writer``, its store cannot keep two pushes at once apart."""
+
+    url: str
+    single_writer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """One project's configuration as written in its file."""
+    """One project's configuration as written in its file; ``remotes`` has the usual one as ``default``.
+
+    ``upkeep`` says whether commits start the process that describes and compacts in the background.
+    """
 
     name: str
     store: str
-    remote: str | None
+    remotes: Mapping[str, RemotePlace]
     policy: Policy
     slack: Slack
+    upkeep: bool = True
 
 
 def read_config(root: Path) -> Config:
@@ -178,7 +191,7 @@ def read_config(root: Path) -> Config:
 
 def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
     """Return the validated configuration of the TOML ``tables``."""
-    _known(tables, ("project", "people", "models", "aliases", "slack", "trust"), FILE)
+    _known(tables, ("project", "people", "models", "aliases", "slack", "trust", "remotes", "data"), FILE)
     project = _table(tables, "project", "project")
     _known(project, ("name", "store", "remote"), "[project]")
     name = _text(project.get("name", root.name), "[project] name")
@@ -186,6 +199,11 @@ def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
     _known(slack, ("channel", "approvals", "alerts", "notebooks"), "[slack]")
     trust = _table(tables, "trust", "trust")
     _known(trust, ("types",), "[trust]")
+    data = _table(tables, "data", "data")
+    _known(data, ("upkeep",), "[data]")
+    upkeep = data.get("upkeep", "on")
+    if upkeep not in ("on", "off"):
+        raise BadConfig(f'[data] upkeep must be "on" or "off", not {upkeep!r}')
     policy = Policy(
         people=_people(_table(tables, "people", "people")),
         aliases={
@@ -202,7 +220,7 @@ def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
     return Config(
         name=name,
         store=_store(project.get("store"), root),
-        remote=_text(project["remote"], "[project] remote") if "remote" in project else None,
+        remotes=_remotes(_table(tables, "remotes", "remotes"), project.get("remote"), root),
         policy=policy,
         slack=Slack(
             channel=_text(slack.get("channel", "#mlops"), "[slack] channel"),
@@ -210,6 +228,7 @@ def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
             alerts=_text(slack.get("alerts", ""), "[slack] alerts"),
             notebooks=_texts(slack.get("notebooks", ()), "[slack] notebooks"),
         ),
+        upkeep=upkeep == "on",
     )
 
 
@@ -234,6 +253,45 @@ def _check_approvers(policy: Policy) -> None:
                     f"[{where}] approvers: '{entry}' is no role and nobody in [people]",
                     close_matches(entry, (*ROLES, *people), f"roles: {', '.join(ROLES)}"),
                 )
+
+
+def _remotes(tables: Mapping[str, Any], default: Any, root: Path) -> dict[str, RemotePlace]:
+    """Return the declared remotes by name; the project's own, a URL or one of their names, is ``default``."""
+    remotes = {}
+    for name, table in tables.items():
+        where = f"[remotes.{name}]"
+        check_remote_name(name)
+        _known(table, ("url", "single_writer"), where)
+        if "url" not in table:
+            raise BadConfig(
+                f"{where} has no url", f'url = "s3://bucket/prefix"; or `mlops data remote add {name} URL`'
+            )
+        single = table.get("single_writer", False)
+        if not isinstance(single, bool):
+            raise BadConfig(f"{where} single_writer must be true or false, not {single!r}")
+        remotes[name] = RemotePlace(_url(_text(table["url"], f"{where} url"), root), single)
+    if default is None:
+        return remotes
+    text = _text(default, "[project] remote")
+    if text in remotes:
+        return {**remotes, DEFAULT_REMOTE: remotes[text]}
+    if DEFAULT_REMOTE in remotes:
+        raise BadConfig(
+            f"[project] remote and [remotes.{DEFAULT_REMOTE}] both say which remote is the default one",
+            "remove one of them",
+        )
+    return {DEFAULT_REMOTE: RemotePlace(_url(text, root)), **remotes}
+
+
+def check_remote_name(name: str) -> None:
+    """Raise ``BadInput`` unless ``name`` can name a remote."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}", name):
+        raise BadInput(f"{name!r} cannot name a remote", "use letters, digits, '-' and '_'")
+
+
+def _url(text: str, root: Path) -> str:
+    """Return a URL as it is, a path as seen from the project."""
+    return text if "://" in text or not text.strip() else str(root / Path(text).expanduser())
 
 
 def _store(setting: Any, root: Path) -> str:

@@ -17,6 +17,7 @@ from .store import AuditReport, Event, Store
 
 if TYPE_CHECKING:
     from .datasets import Datasets
+    from .datasets.remotes import Remotes
     from .monitoring import DriftReport
     from .monitoring.alerts import Alerts
     from .objects import Objects
@@ -66,12 +67,23 @@ class Project:
     def datasets(self) -> Datasets:
         """The datasets and their versions."""
         from .datasets import Datasets
+        from .models.lineage import models_of
         from .runs.context import follow
+        from .runs.lineage import RunLinks
 
-        datasets = Datasets(self.store, self.people, self.objects)
+        datasets = Datasets(
+            self.store, self.people, self.objects, self.remotes, RunLinks(models_of), self._tidy
+        )
         # what is read and committed inside a run becomes its inputs and outputs, whoever opened the project
         follow(datasets, self.root)
         return datasets
+
+    @cached_property
+    def remotes(self) -> Remotes:
+        """The places outside this machine that versions are pushed to and pulled from."""
+        from .datasets.remotes import Remotes
+
+        return Remotes(self.people, self.objects, self.config.remotes, self.root, self.state / "remotes")
 
     @cached_property
     def runs(self) -> Tracker:
@@ -131,6 +143,13 @@ class Project:
     def events(self, since: int | None = None, about: str | None = None) -> Iterator[Event]:
         """Yield the history in order, after event number ``since``, all of it or ``about`` one thing."""
         return self.store.events(since or 0, about)
+
+    def _tidy(self) -> None:
+        """Start the process that describes and compacts, unless the file or the environment says no."""
+        if self.config.upkeep and os.environ.get("MLOPS_UPKEEP", "").lower() != "off":
+            from .errand import send
+
+            send("jupyter_mlops.automation.tidy", str(self.root))
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from .figure import Figure, Rule, Series, bar, grouped_bar, histogram, line, parallel, scatter
+from .figure import (
+    Figure,
+    GraphNode,
+    Rule,
+    Series,
+    bar,
+    graph,
+    grouped_bar,
+    histogram,
+    line,
+    parallel,
+    scatter,
+)
 from .vegalite import png, svg, vega_lite
 
 __all__ = [
     "Figure",
+    "GraphNode",
     "Rule",
     "Series",
     "bar",
+    "graph",
     "grouped_bar",
     "histogram",
     "line",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from itertools import pairwise
 from typing import Any, Literal, TypedDict, Unpack
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from ..errors import BadInput
 from ..value import Value
 
-Kind = Literal["line", "scatter", "bar", "grouped_bar", "histogram", "parallel"]
+Kind = Literal["line", "scatter", "bar", "grouped_bar", "histogram", "parallel", "graph"]
 XType = Literal["number", "category", "time"]
 Point = float | int | str | None
 Points = Mapping[str, tuple[Iterable[Any], Iterable[Any]]]
@@ -41,6 +41,16 @@ class Rule:
     axis: Literal["x", "y"] = "y"
 
 
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A box of a graph: the name by which edges know it, its label, what kind it is, and a little more."""
+
+    name: str
+    label: str
+    kind: str
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Figure(Value):
     """A picture as data. Use the constructors of this module; they check lengths and write ``alt``."""
@@ -61,12 +71,18 @@ class Figure(Value):
     y_log: bool = False
     horizontal: bool = False
     color_by: str = ""
+    nodes: tuple[GraphNode, ...] = ()
+    edges: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figure as JSON-ready types."""
         plain: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         plain["series"] = [{"name": s.name, "x": list(s.x), "y": list(s.y)} for s in self.series]
         plain["rules"] = [{"label": r.label, "value": r.value, "axis": r.axis} for r in self.rules]
+        plain["nodes"] = [
+            {"name": n.name, "label": n.label, "kind": n.kind, "detail": n.detail} for n in self.nodes
+        ]
+        plain["edges"] = [list(edge) for edge in self.edges]
         plain["axes"], plain["highlight"] = list(self.axes), list(self.highlight)
         return plain
 
@@ -178,6 +194,37 @@ def parallel(
         raise BadInput(f"{title!r} has no axis {color_by!r} to colour by", f"the axes are {', '.join(names)}")
     color = color_by if color_by is not None else _last_numeric(names, made)
     return _finished("parallel", title, made, labels, x_type="category", axes=names, color_by=color)
+
+
+def graph(
+    title: str,
+    nodes: Mapping[str, tuple[str, str, str]],
+    edges: Iterable[tuple[str, str]],
+    **labels: Unpack[Labels],
+) -> Figure:
+    """Return boxes from left to right with lines between them, such as what was made from what.
+
+    Parameters
+    ----------
+    nodes
+        Label, kind and a detail of each node, by its name.
+    edges
+        Pairs of names: from, to.
+    """
+    made = tuple(
+        GraphNode(text(name), text(label), text(kind), text(detail))
+        for name, (label, kind, detail) in nodes.items()
+    )
+    places = {name: place for place, name in enumerate(nodes)}
+    drawn = []
+    for source, target in edges:
+        for name in (source, target):
+            if name not in places:
+                raise BadInput(f"{title!r} has an edge to {name!r}, which is no node", "give every node")
+        drawn.append((places[source], places[target]))
+    finished = _finished("graph", title, (), labels)
+    alt = text(labels.get("alt", "")) or _described_graph(title, made, drawn)
+    return replace(finished, nodes=made, edges=tuple(drawn), alt=alt)
 
 
 def number(value: Any) -> float | int | None:
@@ -317,7 +364,17 @@ _KIND_WORDS = {
     "grouped_bar": "Grouped bar chart",
     "histogram": "Histogram",
     "parallel": "Parallel coordinates",
+    "graph": "Graph",
 }
+
+
+def _described_graph(title: str, nodes: Sequence[GraphNode], edges: Sequence[tuple[int, int]]) -> str:
+    """Write the alternative text of a graph: what leads to what, the first few of it."""
+    if not nodes:
+        return f"Graph of {title}: nothing."
+    steps = [f"{nodes[a].label} to {nodes[b].label}" for a, b in edges[:8]]
+    more = f" and {len(edges) - 8} more" if len(edges) > 8 else ""
+    return f"Graph of {title}: {', '.join(steps) + more if steps else nodes[0].label + ' alone'}."
 
 
 def _described(

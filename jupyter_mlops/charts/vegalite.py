@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ..errors import BadInput, Failed
 from .axes import Drawing
 from .bars import bars, histogram
+from .boxes import boxes
 from .coordinates import parallel
 from .curves import curves
 from .figure import Figure
@@ -31,6 +32,7 @@ _DRAWERS: dict[str, Callable[[Figure, str], Drawing]] = {
     "grouped_bar": bars,
     "histogram": histogram,
     "parallel": parallel,
+    "graph": boxes,
 }
 
 
@@ -88,7 +90,7 @@ def _rendered(figure: Figure, convert: Callable[[Spec], Drawn], theme: str) -> D
 
 
 def _has_data(figure: Figure) -> bool:
-    return any(value is not None for one in figure.series for value in one.y)
+    return bool(figure.nodes) or any(value is not None for one in figure.series for value in one.y)
 
 
 def _nothing(theme: str) -> Drawing:

@@ -1,6 +1,19 @@
 """Datasets: immutable versions of files, folders and tables. Used by the rings above and by commands."""
 
 from .datasets import Datasets
-from .version import Column, ColumnProfile, Dataset, DatasetVersion, Description
+from .lineage import Edge, Lineage, Node
+from .version import Column, ColumnProfile, Dataset, DatasetVersion, Description, Findings, Form
 
-__all__ = ["Column", "ColumnProfile", "Dataset", "DatasetVersion", "Datasets", "Description"]
+__all__ = [
+    "Column",
+    "ColumnProfile",
+    "Dataset",
+    "DatasetVersion",
+    "Datasets",
+    "Description",
+    "Edge",
+    "Findings",
+    "Form",
+    "Lineage",
+    "Node",
+]

@@ -2,104 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput, Conflict, close_matches
+from ..errors import BadInput, Damaged, close_matches
 from ..objects import Entry, Objects
-from ..objects.blob import hexadecimal
-from ..objects.checkout import holds_file, holds_tree
-from .progress import progress
-from .readers import Form, Reader, reader_for
-from .version import DatasetVersion
+from .checkouts import Checkouts
+from .description import Descriptions, Stored, reader_of
+from .readers import is_table
+from .version import DatasetVersion, Findings, Form
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .lineage import Lineage
 
 FORMATS = ("pandas", "polars", "arrow", "path")
 
 
 class Contents:
-    """Loads and checks out versions, verified, and tells ``on_read`` about it."""
+    """Loads, describes and checks out versions, verified, and tells ``on_read`` what was read."""
 
-    def __init__(self, objects: Objects, on_read: Callable[[DatasetVersion], None]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        descriptions: Descriptions,
+        checkouts: Checkouts,
+        on_read: Callable[[DatasetVersion], None],
+        lineage: Callable[[DatasetVersion], Lineage],
+        hint: Callable[[str], str],
+    ) -> None:
         self._objects = objects
+        self._descriptions = descriptions
+        self._checkouts = checkouts
         self._on_read = on_read
+        self._lineage = lineage
+        self._hint = hint
 
-    def load(self, version: DatasetVersion, format: str | None) -> Any:
+    def load(self, version: DatasetVersion, format: str | None, columns: Sequence[str] | None) -> Any:
         """Return the version as a table in ``format``, or as the path of a read-only copy."""
         chosen = format or ("pandas" if version.tabular else "path")
         if chosen not in FORMATS:
             raise BadInput(
                 f"{format!r} is no format", close_matches(chosen, FORMATS, f"known: {', '.join(FORMATS)}")
             )
-        loaded = self._copy(version) if chosen == "path" else self._table(version, chosen)
+        with self._reading(version):
+            if chosen == "path":
+                if columns is not None:
+                    raise BadInput("a path has no columns", "leave columns= out, or load a table")
+                loaded: Any = self._checkouts.copy(version)
+            else:
+                loaded = self._table(version, chosen, columns)
         self._on_read(version)
         return loaded
 
-    def checkout(self, version: DatasetVersion, path: str | Path | None) -> Path:
+    def checkout(
+        self, version: DatasetVersion, path: str | Path | None, *, link: bool = False, force: bool = False
+    ) -> Path:
         """Write the version's files to ``path``, whole or not at all."""
-        target = Path(path if path is not None else version.source).expanduser()
-        entries = self._objects.tree(version.digest)
-        with progress(version.ref, version.bytes) as advance:
-            if version.kind == "folder":
-                self._objects.checkout_tree(entries, target, _modes(version, entries), advance)
-            else:
-                if target.is_dir():
-                    target = target / version.source
-                entry = entries[0]
-                self._objects.checkout(entry.digest, target, _modes(version, entries)[entry.path], advance)
+        with self._reading(version):
+            written = self._checkouts.checkout(version, path, link=link, force=force)
         self._on_read(version)
-        return target
+        return written
 
-    def _table(self, version: DatasetVersion, format: str) -> Any:
-        reader, entry = self._reader(version)
-        if reader is None or version.rows is None:
-            raise BadInput(
-                f"{version.ref} is no table", f'load it as "path", or check it out: {version.source}'
-            )
-        form = Form(version.columns, version.rows, version.detail.get("options", {}))
-        with self._objects.lent(entry.digest, Path(entry.path).suffix) as path:
+    def tables(self, version: DatasetVersion) -> tuple[str, ...]:
+        """Return the paths inside the version that load as tables."""
+        if version.kind != "folder" and not version.tabular:
+            return ()
+        return tuple(entry.path for entry in self.files(version) if is_table(entry.path))
+
+    def files(self, version: DatasetVersion) -> tuple[Entry, ...]:
+        """Return the files of the version, by path."""
+        with self._reading(version):
+            return self._objects.tree(version.digest)
+
+    def form(self, version: DatasetVersion, path: str | None) -> Form:
+        """Return how the version, or a file in it, reads as a table."""
+        with self._reading(version):
+            return self._descriptions.form(self._stored(version, path))
+
+    def describe(self, version: DatasetVersion) -> Findings:
+        """Return what the version holds as a table, with the profile of its columns."""
+        with self._reading(version):
+            return self._descriptions.described(self._stored(version, None))
+
+    def lineage(self, version: DatasetVersion) -> Lineage:
+        """Return what the version came from and what was made of it."""
+        return self._lineage(version)
+
+    @contextmanager
+    def scan(self, version: DatasetVersion, path: str | None) -> Iterator[pl.LazyFrame]:
+        """Lend a table of the version as a query that may run in pieces."""
+        with self._reading(version):
+            stored = self._stored(version, path)
+            form = self._descriptions.form(stored)
+            with self._descriptions.lent(stored) as file:
+                yield reader_of(stored).scan(file, form)
+        self._on_read(version)
+
+    @contextmanager
+    def batches(
+        self, version: DatasetVersion, path: str | None, columns: Sequence[str] | None
+    ) -> Iterator[Any]:
+        """Lend a table of the version as an Arrow reader of some rows at a time."""
+        import pyarrow as pa
+
+        with self._reading(version):
+            stored = self._stored(version, path)
+            form = self._descriptions.form(stored)
+            _check_columns(version, form, columns)
+            with self._descriptions.opened(stored) as file:
+                schema, batches = reader_of(stored).batches(file, form, columns)
+                yield pa.RecordBatchReader.from_batches(schema, batches)
+        self._on_read(version)
+
+    def _table(self, version: DatasetVersion, format: str, columns: Sequence[str] | None) -> Any:
+        stored = self._stored(version, None)
+        form = self._descriptions.form(stored)
+        _check_columns(version, form, columns)
+        reader = reader_of(stored)
+        with self._descriptions.opened(stored) as file:
             if format == "polars":
-                return reader.polars(path, form)
-            table = reader.arrow(path, form)
+                return reader.polars(file, form, columns)
+            table = reader.arrow(file, form, columns)
         if format == "arrow":
-            return table
-        return table.to_pandas(date_as_object=reader.dates_as_objects)
+            return table if columns is None else table.select(list(columns))
+        frame = table.to_pandas(date_as_object=reader.dates_as_objects)
+        return frame if columns is None else frame[list(columns)]
 
-    def _reader(self, version: DatasetVersion) -> tuple[Reader | None, Entry]:
-        entry = self._objects.tree(version.digest)[0]
-        return (None if version.kind == "folder" else reader_for(entry.path)), entry
-
-    def _copy(self, version: DatasetVersion) -> Path:
-        """Return a copy that the project keeps for reading, made again if it is not what was committed."""
+    def _stored(self, version: DatasetVersion, path: str | None) -> Stored:
+        """Return the one table of a version, or the file ``path`` of a folder."""
         entries = self._objects.tree(version.digest)
-        place = self._objects.folder / "copies" / hexadecimal(version.digest) / version.source
-        readable = {path: (mode & 0o555) | 0o444 for path, mode in _modes(version, entries).items()}
-        for attempt in (1, 2):
-            if self._holds(version, place, entries):
-                break
-            if place.exists():
-                with self._objects.scratch() as aside:
-                    place.rename(aside / "old")
-            try:
-                if version.kind == "folder":
-                    self._objects.checkout_tree(entries, place, readable)
-                else:
-                    self._objects.checkout(entries[0].digest, place, readable[entries[0].path])
-            except Conflict:
-                # somebody else made the copy at the same moment
-                if attempt == 2:
-                    raise
-        return place
+        if version.kind != "folder":
+            entry = entries[0]
+            if not version.tabular or path not in (None, entry.path):
+                what = version.ref if path is None else f"{path!r} in {version.ref}"
+                raise BadInput(f"{what} is no table", f'load it as "path", or check it out: {version.source}')
+            suffix = PurePosixPath(entry.path).suffix
+            return Stored(version.source, entry.digest, entry.size, suffix, version.digest, version.reading)
+        tables = {entry.path: entry for entry in entries if is_table(entry.path)}
+        if path is None:
+            hint = (
+                f'load it as "path"; tables in it: {", ".join(list(tables)[:5])}'
+                if tables
+                else 'load it as "path"'
+            )
+            raise BadInput(f"{version.ref} is no table but a folder", hint)
+        if path not in tables:
+            raise BadInput(f"{version.ref} holds no table {path!r}", close_matches(path, tables))
+        entry, suffix = tables[path], PurePosixPath(path).suffix.lower()
+        return Stored(path, entry.digest, entry.size, suffix, f"{entry.digest}{suffix}", "")
 
-    def _holds(self, version: DatasetVersion, place: Path, entries: tuple[Entry, ...]) -> bool:
-        if not place.exists():
-            return False
-        return (
-            holds_tree(place, entries) if version.kind == "folder" else holds_file(place, entries[0].digest)
-        )
+    @contextmanager
+    def _reading(self, version: DatasetVersion) -> Iterator[None]:
+        """Say where bytes that are not here could come from."""
+        try:
+            yield
+        except Damaged as error:
+            hint = self._hint(version.ref)
+            if not hint:
+                raise
+            raise Damaged(error.message, hint) from error
 
 
-def _modes(version: DatasetVersion, entries: tuple[Entry, ...]) -> dict[str, int]:
-    """Return the permission bits of each file as they were committed."""
-    recorded = version.detail.get("modes", {})
-    return {entry.path: int(recorded.get(entry.path, recorded.get("", entry.mode))) for entry in entries}
+def _check_columns(version: DatasetVersion, form: Form, columns: Sequence[str] | None) -> None:
+    if isinstance(columns, str):
+        raise BadInput("columns is one text", f"write columns=[{columns!r}]")
+    names = [column.name for column in form.columns]
+    for name in columns or ():
+        if name not in names:
+            raise BadInput(
+                f"{version.ref} has no column {name!r}",
+                close_matches(str(name), names, f"columns: {', '.join(names[:10])}"),
+            )
+    if columns is not None and (not len(columns) or len(set(columns)) < len(columns)):
+        raise BadInput("columns is empty or names one twice", "name each wanted column once")

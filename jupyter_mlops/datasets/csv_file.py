@@ -6,14 +6,16 @@ on every machine alike. Numbers that begin with zeros, or are too long for int64
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
-from .readers import Form
 from .types import check_names, declared
-from .version import Column
+from .version import Column, Form
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,124 +27,241 @@ _INFERRED = ("missing", "bool", "int64", "float64", "date", "datetime[us]", "dat
 _NOTHING = "float64"  # a column without any value; pandas calls it so, too
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1_000
+_MANY = 500
+_HEADER_BYTES = 1 << 24
+_BATCH_ROWS = 65_536
+_WIDE_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_WIDE_MOST = 256 << 20  # is turned into UTF-8 in memory
+_NESTED = r"^\s*(\{.*\}|\[.*\])\s*$"
 
 
 class CSVFile:
-    """Reads ``.csv`` and ``.tsv``: UTF-8, a header line, separated by comma, semicolon, tab or bar."""
+    """Reads ``.csv`` and ``.tsv``: a header line, separated by comma, semicolon, tab or bar.
+
+    UTF-8, with a byte-order mark or without; UTF-16 with one.
+    """
 
     suffixes = (".csv", ".tsv")
+    seekable = False
     dates_as_objects = False
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names of the columns, from the header line."""
+        return _header(path, _encoding(path), None)[0]
 
     def form(self, path: Path, schema: Any) -> Form:
         """Return columns, types and separator, from all rows of the file."""
-        separator = _separator(path)
-        names = self._header(path, separator)
-        text = _text(path, separator)
+        encoding = _encoding(path)
+        names, separator = _header(path, encoding, None)
+        check_names(names)
         given = declared(schema, names)
+        options = {"separator": separator} | ({"encoding": encoding} if encoding != "utf-8" else {})
         try:
-            types, rows = _types(text, names, given)
+            text = _text(path, options, len(names))
+            head = text.head(_HEAD).collect()
+            types, rows, gaps = _types(text, head, names, given)
         except _polars_errors() as error:
-            raise _unreadable(path, error) from error
+            raise _unreadable(path, error, options) from error
         columns = tuple(Column(name, word) for name, word in zip(names, types, strict=True))
-        return Form(columns, rows, {"separator": separator})
+        notes = _notes(head, columns, given)
+        if gaps and (row := _uneven(path, options)) is not None:
+            notes.append(f"{row.where} has {row.found} of {row.wanted} fields: the others count as missing")
+        return Form(columns, rows, options, tuple(notes))
 
     def scan(self, path: Path, form: Form) -> pl.LazyFrame:
         """Return the file as a query with the recorded types."""
-        text = _text(path, form.options["separator"])
+        import polars as pl
+
+        text = _text(path, form.options, len(form.columns))
         return text.select(
             [
-                _parsed(at, column.type, strict=True).alias(column.name)
+                _parsed(pl.col(str(at)), column.type, strict=True).alias(column.name)
                 for at, column in enumerate(form.columns)
             ]
         )
 
-    def polars(self, path: Path, form: Form) -> pl.DataFrame:
-        """Return the file as a polars DataFrame."""
-        return self.scan(path, form).collect(engine="streaming")
+    def batches(
+        self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None
+    ) -> tuple[Any, Iterator[Any]]:
+        """Return the Arrow schema of the file and its record batches, one at a time."""
+        return batches_of(self._chosen(file, form, columns))
 
-    def arrow(self, path: Path, form: Form) -> Any:
+    def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the file as a polars DataFrame."""
+        return self._chosen(file, form, columns).collect(engine="streaming")
+
+    def arrow(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> Any:
         """Return the file as an Arrow table."""
         import polars as pl
 
-        return self.polars(path, form).to_arrow(compat_level=pl.CompatLevel.oldest())
+        return self.polars(file, form, columns).to_arrow(compat_level=pl.CompatLevel.oldest())
 
-    def _header(self, path: Path, separator: str) -> list[str]:
-        import polars as pl
-
-        try:
-            # read as data, because as a header polars would rename the second of two equal names
-            first = pl.read_csv(
-                path, has_header=False, n_rows=1, infer_schema=False, separator=separator, glob=False
-            )
-        except _polars_errors() as error:
-            raise _unreadable(path, error) from error
-        names = ["" if name is None else str(name) for name in first.row(0)]
-        check_names(names)
-        return names
+    def _chosen(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None) -> pl.LazyFrame:
+        table = self.scan(Path(str(file)), form)
+        return table if columns is None else chosen(table, columns)
 
 
-def _separator(path: Path) -> str:
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    with path.open("rb") as file:
-        line = file.readline(1 << 16).decode("utf-8", "replace")
-    outside = "".join(line.split('"')[::2])
-    return max(_SEPARATORS, key=outside.count)
-
-
-def _text(path: Path, separator: str) -> pl.LazyFrame:
+def chosen(table: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
+    """Return some columns of a query, by their literal names."""
     import polars as pl
 
-    return pl.scan_csv(path, infer_schema=False, separator=separator, glob=False)
+    places = {name: place for place, name in enumerate(table.collect_schema())}
+    return table.select([pl.nth(places[name]) for name in columns])  # by name, * would be all of them
 
 
-def _types(text: pl.LazyFrame, names: Sequence[str], given: dict[str, str]) -> tuple[list[str], int]:
-    """Return the type of each column and the number of rows.
+def batches_of(table: pl.LazyFrame) -> tuple[Any, Iterator[Any]]:
+    """Return the Arrow schema of a query and its record batches, one at a time."""
+    import polars as pl
+
+    oldest = pl.CompatLevel.oldest()
+    empty = pl.DataFrame(schema=table.collect_schema()).to_arrow(compat_level=oldest)
+
+    def batches() -> Iterator[Any]:
+        for frame in table.collect_batches(chunk_size=_BATCH_ROWS, engine="streaming"):
+            yield from frame.to_arrow(compat_level=oldest).cast(empty.schema).to_batches()
+
+    return empty.schema, batches()
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        mark = file.read(2)
+    encoding = _WIDE_MARKS.get(mark, "utf-8")
+    if encoding != "utf-8" and (size := path.stat().st_size) > _WIDE_MOST:
+        raise BadInput(
+            f"{path} is UTF-16 text of {size >> 20} MiB",
+            f"convert it first: iconv -f UTF-16 -t UTF-8 {path.name} > utf8.csv",
+        )
+    return encoding
+
+
+def _header(path: Path, encoding: str, separator: str | None) -> tuple[list[str], str]:
+    """Return the names in the header line, and what separates them."""
+    with path.open("rb") as file:
+        start = file.read(_HEADER_BYTES if encoding == "utf-8" else _WIDE_MOST + 2)
+    text = start.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
+    text = text.lstrip("\r\n")
+    if not text.strip():
+        raise _empty(path)
+    if separator is None:
+        line = text.partition("\n")[0]
+        outside = "".join(line.split('"')[::2])
+        separator = "\t" if path.suffix.lower() == ".tsv" else max(_SEPARATORS, key=outside.count)
+    limit = csv.field_size_limit(_HEADER_BYTES)
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except csv.Error as error:
+        raise BadInput(f"{path} cannot be read as CSV: {error}", "mend its first line") from error
+    finally:
+        csv.field_size_limit(limit)
+    if encoding == "utf-8" and any("\ufffd" in name for name in names):
+        raise _not_utf8(path)
+    return names, separator
+
+
+def _text(path: Path, options: Any, width: int) -> pl.LazyFrame:
+    """Return the file as a query of texts; its columns are called by their positions, ``"0"`` first."""
+    import polars as pl
+
+    source: Path | bytes = path
+    if (encoding := options.get("encoding", "utf-8")) != "utf-8":
+        try:
+            source = path.read_bytes().decode(encoding).encode()
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                f"{path} is no sound {encoding.upper()} text: {error.reason}", "export it again"
+            ) from error
+    return pl.scan_csv(
+        source,
+        infer_schema=False,
+        separator=options["separator"],
+        new_columns=[str(place) for place in range(width)],
+        glob=False,
+    )
+
+
+def _types(
+    text: pl.LazyFrame, head: pl.DataFrame, names: Sequence[str], given: dict[str, str]
+) -> tuple[list[str], int, bool]:
+    """Return the type of each column, the number of rows, and whether the last column has gaps.
 
     The first rows rule most types out; what is left is tried on all rows, one type a column and pass.
     """
-    import polars as pl
-
-    head = text.head(_HEAD).collect().lazy()
-    tried = [(at, word) for at, name in enumerate(names) if name not in given for word in _INFERRED]
-    unfit, _ = _unfitting(head, tried)
-    left = {at: [given[name]] if name in given else [] for at, name in enumerate(names)}
-    for at, word in tried:
-        if (at, word) not in unfit:
-            left[at].append(word)
-    unfit, rows = _unfitting(text, [(at, words[0]) for at, words in left.items() if words])
+    left = {at: list(_INFERRED) for at, name in enumerate(names) if name not in given}
+    trying = list(left)
+    while trying := [at for at in trying if left[at]]:
+        unfit, *_ = _unfitting(head.lazy(), [(at, left[at][0]) for at in trying])
+        trying = [at for at, _ in unfit]
+        for at in trying:
+            del left[at][0]
+    left |= {at: [given[name]] for at, name in enumerate(names) if name in given}
+    unfit, rows, gaps = _unfitting(text, [(at, words[0]) for at, words in left.items() if words], len(names))
     while unfit:
         for at, word in unfit:
             if names[at] in given:
-                bad = text.filter(_unfit(at, word)).select(pl.nth(at)).head(1).collect().item()
-                raise BadInput(
-                    f"column {names[at]!r} holds {bad!r}, which is no {word}", "change schema= or the file"
-                )
+                raise _misdeclared(text, at, names[at], word)
             left[at].remove(word)
-        unfit, _ = _unfitting(text, [(at, left[at][0]) for at, _ in unfit if left[at]])
-    types = [(words or ["string"])[0] for words in left.values()]
-    return [_NOTHING if word == "missing" else word for word in types], rows
+        unfit, *_ = _unfitting(text, [(at, left[at][0]) for at, _ in unfit if left[at]])
+    types = [(left[at] or ["string"])[0] for at in range(len(names))]
+    return [_NOTHING if word == "missing" else word for word in types], rows, gaps
 
 
-def _unfitting(text: pl.LazyFrame, tried: Sequence[tuple[int, str]]) -> tuple[list[tuple[int, str]], int]:
-    """Return which of the types tried on columns do not fit all values, and the number of rows."""
+def _misdeclared(text: pl.LazyFrame, at: int, name: str, word: str) -> BadInput:
     import polars as pl
 
-    checks = [_unfit(at, word).any().alias(str(number)) for number, (at, word) in enumerate(tried)]
-    rows, *wrong = text.select(pl.len().alias("rows"), *checks).collect(engine="streaming").row(0)
-    return [each for each, is_wrong in zip(tried, wrong, strict=True) if is_wrong], int(rows)
+    bad = text.filter(_unfit(pl.col(str(at)), word)).select(pl.col(str(at))).head(1).collect().item()
+    return BadInput(f"column {name!r} holds {bad!r}, which is no {word}", "change schema= or the file")
 
 
-def _unfit(at: int, word: str) -> pl.Expr:
-    """Return whether a value of the column at a position is there and is no ``word``."""
+def _unfitting(
+    text: pl.LazyFrame, tried: Sequence[tuple[int, str]], width: int = 0
+) -> tuple[list[tuple[int, str]], int, bool]:
+    """Return which of the types tried on columns do not fit all values, the number of rows, and whether
+    the last of ``width`` columns has gaps."""
+    import polars as pl
+
+    if len(tried) > _MANY:
+        return _unfitting_many(text, tried, width)
+    checks = [
+        _unfit(pl.col(str(at)), word).any().alias(str(number)) for number, (at, word) in enumerate(tried)
+    ]
+    last = pl.col(str(width - 1)).is_null().any() if width else pl.lit(False)
+    asked = text.select(pl.len().alias("rows"), last.alias("gaps"), *checks)
+    rows, gaps, *wrong = asked.collect(engine="streaming").row(0)
+    return [each for each, is_wrong in zip(tried, wrong, strict=True) if is_wrong], int(rows), bool(gaps)
+
+
+def _unfitting_many(
+    text: pl.LazyFrame, tried: Sequence[tuple[int, str]], width: int
+) -> tuple[list[tuple[int, str]], int, bool]:
+    """Do the same with the values of all columns below each other: planning each column takes too long."""
+    import polars as pl
+
+    columns: dict[str, list[str]] = {}
+    for at, word in tried:
+        columns.setdefault(word, []).append(str(at))
+    unfit: set[tuple[int, str]] = set()
+    rows, gaps = 0, False
+    for frame in text.collect_batches(engine="streaming"):
+        rows += frame.height
+        gaps = gaps or (width > 0 and frame.get_column(str(width - 1)).null_count() > 0)
+        for word, names in columns.items():
+            values = frame.select(names).unpivot()
+            wrong = values.filter(_unfit(pl.col("value"), word)).get_column("variable").unique()
+            unfit.update((int(name), word) for name in wrong)
+    return [each for each in tried if each in unfit], rows, gaps
+
+
+def _unfit(column: pl.Expr, word: str) -> pl.Expr:
+    """Return whether a value of a column of texts is there and is no ``word``."""
     import polars as pl
 
     if word in ("string", "category"):
         return pl.lit(False)
-    value = _value(at)
+    value = _value(column)
     if word == "missing":
         return value.is_not_null()
-    unfit = value.is_not_null() & _parsed(at, word, strict=False).is_null()
+    unfit = value.is_not_null() & _parsed(column, word, strict=False).is_null()
     if word in ("int64", "float64"):
         unfit |= value.str.contains(r"^[+-]?0[0-9]")
     if word == "float64":
@@ -151,23 +270,23 @@ def _unfit(at: int, word: str) -> pl.Expr:
     return unfit
 
 
-def _value(at: int) -> pl.Expr:
+def _value(column: pl.Expr) -> pl.Expr:
     """Return the trimmed texts of a column that is not text, null where they say so."""
     import polars as pl
 
-    value = pl.nth(at).str.strip_chars()  # by name, a column called * would be all of them
+    value = column.str.strip_chars()
     return pl.when(value.is_in(_MISSING)).then(None).otherwise(value)
 
 
-def _parsed(at: int, word: str, *, strict: bool) -> pl.Expr:
+def _parsed(column: pl.Expr, word: str, *, strict: bool) -> pl.Expr:
     """Return a column of texts as what ``word`` says."""
     import polars as pl
 
     if word == "string":
-        return pl.nth(at)
+        return column
     if word == "category":
-        return pl.nth(at).cast(pl.Categorical)
-    value = _value(at)
+        return column.cast(pl.Categorical)
+    value = _value(column)
     if word == "bool":
         parsed = pl.when(value.is_in(_TRUE)).then(True).when(value.is_in(_FALSE)).then(False)
         return parsed.otherwise(None)
@@ -220,18 +339,112 @@ def _polars_errors() -> tuple[type[Exception], ...]:
     return (pl.exceptions.PolarsError,)
 
 
-def _unreadable(path: Path, error: Exception) -> BadInput:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    where: str
+    found: int
+    wanted: int
+
+
+def _uneven(path: Path, options: Any) -> _Row | None:
+    """Return the first row that has another number of fields than the header, if there is one."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    met: list[_Row] = []
+
+    def meet(row: Any) -> str:
+        met.append(
+            _Row(
+                f"row {row.number} (the header is row 1)" if row.number else "a row",
+                row.actual_columns,
+                row.expected_columns,
+            )
+        )
+        return "error" if met else "skip"
+
+    names, separator = _header(path, "utf-8", options["separator"])
+    first = f"{len(names)} 0"
+    try:
+        with arrow_csv.open_csv(
+            path,
+            arrow_csv.ReadOptions(
+                use_threads=False, column_names=[first, *map(str, range(1, len(names)))], skip_rows=0
+            ),
+            arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=meet),
+            arrow_csv.ConvertOptions(
+                include_columns=[first], column_types={first: pa.binary()}, check_utf8=False
+            ),
+        ) as reader:
+            for _ in reader:
+                pass
+    except (pa.ArrowException, OSError):
+        pass
+    return met[0] if met else None
+
+
+def _notes(head: pl.DataFrame, columns: Sequence[Column], given: dict[str, str]) -> list[str]:
+    """Return what of these columns CSV cannot carry, in sentences."""
+    nested = []
+    for at, column in enumerate(columns):
+        if column.type == "string" and column.name not in given:
+            values = head.to_series(at).drop_nulls()
+            if len(values) and values.str.contains(_NESTED).all():
+                nested.append(column.name)
+    zoned = [
+        column.name for column in columns if column.type == "datetime[us, UTC]" and column.name not in given
+    ]
+    notes = []
+    if nested:
+        notes.append(
+            f"CSV carries no nesting: {_listed(nested)} stays text; JSON lines and Parquet would keep it"
+        )
+    if zoned:
+        notes.append(f"CSV carries no time zones: {_listed(zoned)} is read as UTC")
+    return notes
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _empty(path: Path) -> BadInput:
+    return BadInput(f"{path} holds no lines", "commit a file with a header line")
+
+
+def _not_utf8(path: Path) -> BadInput:
+    """Return the error that says where a file stops being UTF-8, and how to make it so."""
+    where = ""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                where = f": line {number} holds the byte 0x{line[error.start]:02x}"
+                break
+    return BadInput(
+        f"{path} is not UTF-8 text{where}",
+        f"if it is Latin-1 (Windows): iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv; "
+        "or load it yourself and commit the table",
+    )
+
+
+def _unreadable(path: Path, error: Exception, options: Any) -> BadInput:
     import polars as pl
 
     if isinstance(error, pl.exceptions.NoDataError):
-        return BadInput(f"{path} holds no lines", "commit a file with a header line")
+        return _empty(path)
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "utf-8" in text.lower() or "utf8" in text.lower():
-        return BadInput(
-            f"{path} is not UTF-8 text", "save it as UTF-8, or load it yourself and commit the table"
-        )
+        return _not_utf8(path)
     if "more fields" in text:
-        text = "a line has more fields than the header"
+        row = _uneven(path, options)
+        where = f"{row.where} has" if row else "a line has"
+        text = f"{where} more fields than the header" + (
+            f": {row.found} instead of {row.wanted}" if row else ""
+        )
+    elif "not properly escaped" in str(error):
+        text = "a quote is not closed or not doubled"
     return BadInput(
         f"{path} cannot be read as CSV: {text}", "mend the file, or load it yourself and commit the table"
     )

@@ -3,62 +3,73 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput, NotFound, close_matches
-from ..objects import Objects
+from ..errors import BadInput, Conflict, NotFound, close_matches
+from ..objects import Entry, Objects
 from ..people import Members, Role
 from ..refs import check_alias, check_name, parse_ref
 from ..store import Store, Transaction, aliases
 from ..store.events import canonical
+from . import facts
 from . import source as sources
+from .checkouts import Checkouts
 from .content import Contents
+from .description import DESCRIBED_AT_ONCE, Descriptions
+from .facts import Prepared
+from .lineage import Lineage, Links, lineage_of
 from .progress import progress
-from .version import Column, ColumnProfile, Dataset, DatasetVersion
+from .readers import is_table, reader_for
+from .types import declared
+from .version import Dataset, DatasetVersion, Findings
+
+if TYPE_CHECKING:
+    from .diff import DatasetDiff
+    from .remotes import Remotes
+    from .transfer import Remote, Transfer
 
 KIND = "data"
-# the service's method list hides the type from its annotations
-_Columns = list[list[str]]
-_Profiles = list[dict[str, Any]]
-_Numbers = list[int]
+WORTH_COMPACTING = 1 << 20  # bytes of a version that are worth comparing with its predecessor's
 Observer = Callable[[DatasetVersion], None]
-_VERSIONS = "SELECT v.*, d.key_columns FROM versions v JOIN datasets d ON d.name = v.dataset"
-_LATEST = f"{_VERSIONS} WHERE v.number = (SELECT MAX(number) FROM versions WHERE dataset = v.dataset)"  # noqa: S608 fixed text
+# the service's method list hides the type from its annotations
+_Numbers = dict[int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A version whose bytes are stored and which is no fact yet."""
-
-    digest: str
-    kind: str
-    files: int
-    bytes: int
-    rows: int | None
-    columns: _Columns
-    profile: _Profiles
-    detail: Mapping[str, Any]
-    declared: bool
-
-    def same_as(self, row: Mapping[str, Any]) -> bool:
-        """Whether a stored version has this content, and loads as the caller of commit declared."""
-        if (row["digest"], row["kind"]) != (self.digest, self.kind):
-            return False
-        return not self.declared or json.loads(row["columns_json"]) == self.columns
+def _nothing() -> None:
+    """Take no notice."""
 
 
 class Datasets:
     """The datasets of one project, seen by one actor."""
 
-    def __init__(self, store: Store, people: Members, objects: Objects) -> None:
+    def __init__(
+        self,
+        store: Store,
+        people: Members,
+        objects: Objects,
+        remotes: Remotes | None = None,
+        links: Links | None = None,
+        announce: Callable[[], None] = _nothing,
+    ) -> None:
         self._store = store
         self._people = people
         self._objects = objects
+        self._remotes = remotes
+        self._links = links or Links()
+        self._announce = announce
         self._readers: list[Observer] = []
         self._committers: list[Observer] = []
-        self._contents = Contents(objects, lambda version: _tell(self._readers, version))
+        self._descriptions = Descriptions(store, objects)
+        self._contents = Contents(
+            objects,
+            self._descriptions,
+            Checkouts(objects, self._kept),
+            lambda version: _tell(self._readers, version),
+            self.lineage,
+            lambda ref: remotes.hint(ref) if remotes else "",
+        )
 
     def commit(
         self,
@@ -68,6 +79,8 @@ class Datasets:
         key: str | Sequence[str] | None = None,
         parents: Sequence[str | DatasetVersion] | str | DatasetVersion = (),
         schema: Any = None,
+        *,
+        verify: bool = False,
     ) -> DatasetVersion:
         """Make ``source`` the next version of the dataset ``name`` and return it.
 
@@ -84,17 +97,24 @@ class Datasets:
             Refs of the versions that this one was made from.
         schema
             Types by column, such as ``{"zip": "string"}``, where those found in the data are not meant.
+        verify
+            Read every file, also those whose size, times and inode are as they were at an earlier commit.
         """
         check_name(name, KIND)
         keys = _keys(key)
         refs = tuple(self.get(parent).ref for parent in _several(parents))
         self._people.require(Role.CONTRIBUTOR)
-        prepared = self._prepared(name, source, schema)
-        _check_key(keys, prepared)
-        with self._people.write(Role.CONTRIBUTOR) as transaction:
-            number, note = _recorded(transaction, name, prepared, message, keys, refs)
+        with self._objects.holding():  # so that gc leaves alone what is stored and no fact yet
+            prepared = self._prepared(name, source, schema, keys, verify)
+            with self._people.write(Role.CONTRIBUTOR) as transaction:
+                facts.remember_key(transaction, name, keys)
+                number, note, again = facts.record(transaction, name, prepared, message, refs)
         version = replace(self._version(name, number), note=note)
+        if prepared.findings is not None and version.findings is not None:
+            version = replace(version, findings=prepared.findings)
         _tell(self._committers, version)
+        if (again and version.bytes >= WORTH_COMPACTING) or (version.tabular and not version.described):
+            self._announce()
         return version
 
     def get(self, ref: str | DatasetVersion) -> DatasetVersion:
@@ -103,13 +123,16 @@ class Datasets:
             ref = ref.ref
         parsed = parse_ref(ref, KIND)
         numbers = self._numbers(parsed.name)
+        there = [number for number, removed in numbers.items() if not removed]
         if parsed.number is not None:
             if parsed.number not in numbers:
-                newest = f"v{numbers[-1]}" if len(numbers) == 1 else f"v{numbers[0]} to v{numbers[-1]}"
+                newest = f"v{there[-1]}" if len(there) == 1 else f"v{there[0]} to v{there[-1]}"
                 raise NotFound(f"{parsed.name} has no version v{parsed.number}", f"it has {newest}")
+            if parsed.number not in there:
+                raise _removed(f"{parsed.name}@v{parsed.number}", numbers[parsed.number])
             return self._version(parsed.name, parsed.number)
         if parsed.alias in (None, "latest"):
-            return self._version(parsed.name, numbers[-1])
+            return self._version(parsed.name, there[-1])
         known = aliases.of(self._store, KIND, parsed.name)
         if parsed.alias not in known:
             hint = f"its aliases: {', '.join(known)}" if known else "it has no aliases; latest always works"
@@ -123,9 +146,11 @@ class Datasets:
         pointing = aliases.every(self._store, KIND)
         counted = {
             row["dataset"]: int(row["versions"])
-            for row in self._store.all("SELECT dataset, COUNT(*) AS versions FROM versions GROUP BY dataset")
+            for row in self._store.all(
+                "SELECT dataset, COUNT(*) AS versions FROM versions WHERE removed_at IS NULL GROUP BY dataset"
+            )
         }
-        rows = self._store.all(_LATEST)
+        rows = self._store.all(facts.LATEST)
         found = []
         for row in sorted(rows, key=lambda row: str(row["dataset"])):
             name = row["dataset"]
@@ -137,15 +162,40 @@ class Datasets:
         """Return the versions of one dataset, the newest first."""
         name = parse_ref(name, KIND).name
         self._numbers(name)
-        pointing = aliases.of(self._store, KIND, name)
-        rows = self._store.all(_VERSIONS + " WHERE v.dataset = :name ORDER BY v.number DESC", name=name)
-        return tuple(self._from_row(row, pointing) for row in rows)
+        return self._line(name)
+
+    def diff(
+        self,
+        a: str | DatasetVersion,
+        b: str | DatasetVersion,
+        key: str | Sequence[str] | None = None,
+        tolerance: float | None = None,
+    ) -> DatasetDiff:
+        """Return what changed from version ``a`` to version ``b``: files, columns, rows and cells.
+
+        Rows are matched by ``key``, else by the key that the dataset remembers; without one, as a whole.
+        """
+        from .diff import compare
+
+        return compare(
+            self.get(a),
+            self.get(b),
+            files=self.files,
+            scratch=self._objects.scratch,
+            key=_keys(key),
+            tolerance=tolerance,
+        )
+
+    def lineage(self, ref: str | DatasetVersion) -> Lineage:
+        """Return what the version came from and what was made of it: versions, runs and models."""
+        return lineage_of(self.get(ref), self._store, self._links)
 
     def alias(self, ref: str | DatasetVersion, alias: str, reason: str = "") -> DatasetVersion:
         """Point ``alias`` at the version that ``ref`` names and return it; every move is kept."""
         check_alias(alias)
         version = self.get(ref)
         with self._people.write(Role.CONTRIBUTOR) as transaction:
+            _check_there(transaction, version)
             if aliases.holder(transaction, KIND, version.name, alias) != version.number:
                 previous = aliases.move(transaction, KIND, version.name, alias, version.number, reason)
                 transaction.event(
@@ -164,6 +214,91 @@ class Datasets:
         self._numbers(name)
         return aliases.history(self._store, KIND, name, alias)
 
+    def remove(self, ref: str | DatasetVersion, reason: str = "") -> DatasetVersion:
+        """Hide the version that ``ref`` names and return it; ``restore`` brings it back.
+
+        Its number is never given again, and ``gc`` frees its bytes later. Raises ``Conflict`` while an alias,
+        a run or a model refers to it.
+        """
+        version = self.get(ref)
+        with self._people.write(Role.CONTRIBUTOR) as transaction:
+            _check_there(transaction, version)
+            pointing = [
+                f"{version.name}@{alias}"
+                for alias, number in aliases.of(transaction, KIND, version.name).items()
+                if number == version.number
+            ]
+            if users := [*pointing, *self._links.users(transaction, version.ref)]:
+                more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+                raise Conflict(
+                    f"{version.ref} is in use by {', '.join(users[:5])}{more}",
+                    "move the alias first; what a run or a model was made from stays",
+                )
+            transaction.execute(
+                "UPDATE versions SET removed_at = :at WHERE dataset = :name AND number = :number",
+                at=transaction.at,
+                name=version.name,
+                number=version.number,
+            )
+            transaction.event(
+                "data.removed",
+                f"data:{version.ref}",
+                name=version.name,
+                number=version.number,
+                reason=reason,
+            )
+        note = f"removed; `mlops data restore {version.ref}` brings it back until gc frees its bytes"
+        return replace(self._version(version.name, version.number), note=note)
+
+    def restore(self, ref: str | DatasetVersion) -> DatasetVersion:
+        """Bring the removed version that ``ref`` names back and return it.
+
+        Raises ``Conflict`` if its bytes are gone.
+        """
+        from ..objects.reach import lacking
+
+        parsed = parse_ref(ref.ref if isinstance(ref, DatasetVersion) else ref, KIND)
+        numbers = facts.numbers(self._store, parsed.name)
+        if parsed.number is None:
+            removed = [f"{parsed.name}@v{number}" for number, at in numbers.items() if at]
+            raise BadInput(
+                "restore needs the version's number",
+                f"removed: {', '.join(removed)}" if removed else "none of it is removed",
+            )
+        if parsed.number not in numbers:
+            self._numbers(parsed.name)
+            raise NotFound(f"{parsed.name} has no version v{parsed.number}")
+        with self._objects.holding(), self._people.write(Role.CONTRIBUTOR) as transaction:
+            version = self._version(parsed.name, parsed.number)
+            if version.removed:
+                if lacking(self._objects, [(version.digest, True)]):
+                    hint = self._remotes.hint(version.ref) if self._remotes else ""
+                    raise Conflict(
+                        f"{version.ref} was removed and gc has freed its bytes",
+                        hint or "commit the same content again",
+                    )
+                transaction.execute(
+                    "UPDATE versions SET removed_at = NULL WHERE dataset = :name AND number = :number",
+                    name=version.name,
+                    number=version.number,
+                )
+                transaction.event(
+                    "data.restored", f"data:{version.ref}", name=version.name, number=version.number
+                )
+        return self._version(parsed.name, parsed.number)
+
+    def push(self, ref: str | DatasetVersion | None = None, remote: str | None = None) -> Transfer:
+        """Bring to a remote what it lacks of a version, of a dataset's versions, or of all."""
+        return self._at_remotes().push(self, ref, remote)
+
+    def pull(self, ref: str | DatasetVersion | None = None, remote: str | None = None) -> Transfer:
+        """Fetch from a remote what is lacking here of a version, of a dataset's versions, or of all."""
+        return self._at_remotes().pull(self, ref, remote)
+
+    def remotes(self) -> tuple[Remote, ...]:
+        """Return the remotes of the project."""
+        return self._at_remotes().list()
+
     def observe(
         self, on_read: Observer | None = None, on_commit: Observer | None = None
     ) -> Callable[[], None]:
@@ -180,55 +315,137 @@ class Datasets:
 
         return end
 
-    def _prepared(self, name: str, given: Any, schema: Any) -> _Prepared:
-        """Store the bytes of what was given, durably, and describe it, once for equal content."""
-        with sources.opened(name, given, schema, self._objects) as source:
-            with self._objects.batch() as batch, progress(name, source.size) as advance:
-                entries = source.store(batch, advance)
-                digest = batch.put_tree(entries)
-                columns, profile, rows, options = self._described(name, digest, source)
-            detail = {"source": source.name, "modes": dict(source.modes), "options": options}
-            return _Prepared(
-                digest,
-                source.kind,
-                len(entries),
-                sum(entry.size for entry in entries),
-                rows,
-                columns,
-                profile,
-                detail,
-                source.schema is not None,
-            )
+    def undescribed(self) -> tuple[DatasetVersion, ...]:
+        """Return the tables that nobody has described yet, the smallest first."""
+        rows = self._store.all(
+            f"{facts.VERSIONS} WHERE v.removed_at IS NULL AND v.kind <> 'folder' "  # noqa: S608 fixed text
+            "AND s.profile_json IS NULL AND NOT EXISTS (SELECT 1 FROM descriptions p "
+            "WHERE p.content = v.digest AND p.reading = v.reading AND p.problem IS NOT NULL) ORDER BY v.bytes"
+        )
+        return tuple(version for row in rows if (version := self._from_row(row, {})).tabular)
 
-    def _described(
-        self, name: str, digest: str, source: sources.Source
-    ) -> tuple[_Columns, _Profiles, int | None, Mapping[str, Any]]:
-        if source.schema is None and (known := self._with_content(name, digest, source.kind)):
-            options = json.loads(known["detail"])["options"]
-            return (
-                json.loads(known["columns_json"]),
-                json.loads(known["profile_json"]),
-                known["row_count"],
-                options,
-            )
-        form = source.form()
-        if form is None:
-            return [], [], None, {}
-        columns = [[column.name, column.type] for column in form.columns]
-        return columns, source.profile(form), form.rows, form.options
+    def describe(self, version: DatasetVersion) -> Findings:
+        """Find out what a table holds, and keep it."""
+        return self._contents.describe(version)
 
-    def _with_content(self, name: str, digest: str, kind: str) -> dict[str, Any] | None:
-        return self._store.one(
-            "SELECT * FROM versions WHERE dataset = :name AND digest = :digest AND kind = :kind "
-            "ORDER BY number DESC LIMIT 1",
+    def roots(self) -> Iterator[tuple[str, bool]]:
+        """Yield the digest of every version that is not removed; True says that it is a tree's."""
+        for _, digest in self.named():
+            yield digest, True
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Yield the ref and the tree's digest of every version that is not removed."""
+        for row in self._store.all(
+            "SELECT dataset, number, digest FROM versions WHERE removed_at IS NULL ORDER BY dataset, number"
+        ):
+            yield f"{KIND}:{row['dataset']}@v{row['number']}", row["digest"]
+
+    def families(self) -> Iterator[tuple[str, ...]]:
+        """Yield the digests of one file in the successive versions of a dataset, those that differ."""
+        lines: dict[str, list[tuple[str, str]]] = {}
+        for row in self._store.all(
+            "SELECT dataset, kind, digest FROM versions WHERE removed_at IS NULL ORDER BY dataset, number"
+        ):
+            lines.setdefault(row["dataset"], []).append((row["kind"], row["digest"]))
+        for line in lines.values():
+            paths: dict[str, dict[str, None]] = {}
+            for kind, digest in dict.fromkeys(line):
+                for entry in self._objects.tree(digest):
+                    path = entry.path if kind == "folder" else ""  # one file is one line whatever its name
+                    paths.setdefault(path, {})[entry.digest] = None
+            yield from (tuple(digests) for digests in paths.values() if len(digests) > 1)
+
+    def files(self, version: DatasetVersion) -> tuple[Entry, ...]:
+        """Return the files of a version, by path."""
+        return self._contents.files(version)
+
+    def fact_of(self, ref: str | DatasetVersion) -> dict[str, Any]:
+        """Return all that another project needs to have the version, as JSON-ready types."""
+        version = self.get(ref)
+        known = self._descriptions.known(version.digest, version.reading) if version.findings else None
+        return {
+            "name": version.name,
+            "number": version.number,
+            "digest": version.digest,
+            "kind": version.kind,
+            "files": version.files,
+            "bytes": version.bytes,
+            "reading": version.reading,
+            "detail": {name: version.detail[name] for name in ("source", "modes") if name in version.detail},
+            "parents": list(version.parents),
+            "message": version.message,
+            "at": version.at,
+            "actor": version.actor,
+            "key": list(version.key),
+            "findings": known.to_dict() if known else None,
+        }
+
+    def known(self, name: str) -> tuple[tuple[int, str, str, str, bool], ...]:
+        """Return number, digest, kind, reading and whether it is removed of a dataset's versions."""
+        rows = self._store.all(
+            "SELECT number, digest, kind, reading, removed_at FROM versions WHERE dataset = :name "
+            "ORDER BY number",
             name=name,
-            digest=digest,
-            kind=kind,
+        )
+        return tuple(
+            (int(row["number"]), row["digest"], row["kind"], row["reading"], row["removed_at"] is not None)
+            for row in rows
         )
 
+    def adopt(
+        self, name: str, fact: Mapping[str, Any], number: int | None = None, times: int = 1, remote: str = ""
+    ) -> DatasetVersion:
+        """Record a version from another project whose bytes are stored here, and return it.
+
+        If ``times`` versions, removed ones too, have its content, it is known already and nothing is written.
+        """
+        check_name(name, KIND)
+        with self._people.write(Role.CONTRIBUTOR) as transaction:
+            got, new = facts.adopt(transaction, name, fact, number, times, remote)
+        version = self._version(name, got)
+        return version if new else replace(version, note=f"known already: this is {version.ref}")
+
+    def _prepared(
+        self, name: str, given: Any, schema: Any, keys: tuple[str, ...] | None, verify: bool
+    ) -> Prepared:
+        """Store the bytes of what was given, durably, and describe it if that is quickly done."""
+        with sources.opened(name, given, schema, self._objects, verify=verify) as source:
+            with self._objects.batch() as batch, progress(name, source.size) as advance:
+                kept = source.store(self._objects, batch, advance)
+                reading, findings = self._found(kept.digest, source)
+                _check_key(keys, source, findings)
+            return Prepared(
+                kept.digest,
+                source.kind,
+                kept.files,
+                kept.bytes,
+                reading,
+                {"source": source.name, "modes": source.modes},
+                findings,
+            )
+
+    def _found(self, digest: str, source: sources.Source) -> tuple[str, Findings | None]:
+        """Return the types declared for a table, and what is known of it or found out at once."""
+        big = source.size > DESCRIBED_AT_ONCE
+        if source.schema is None:
+            if source.kind == "folder" or not is_table(source.name):
+                return "", None
+            try:
+                known = self._descriptions.known(digest, "")
+            except BadInput:  # known to be no readable table, and its bytes are kept all the same
+                return "", None
+            if known is not None or (big and source.kind != "table"):
+                return "", known
+        form = source.form()
+        if form is None:
+            return "", None
+        words = declared(source.schema, [column.name for column in form.columns])
+        return canonical(words) if words else "", Findings(form, () if big else source.profile(form))
+
     def _numbers(self, name: str) -> _Numbers:
-        rows = self._store.all("SELECT number FROM versions WHERE dataset = :name ORDER BY number", name=name)
-        if not rows:
+        """Return the numbers of a dataset's versions; raises ``NotFound`` where there is none to see."""
+        found = facts.numbers(self._store, name)
+        if not found:
             names = [row["name"] for row in self._store.all("SELECT name FROM datasets ORDER BY name")]
             hint = (
                 "`mlops data list` shows what there is"
@@ -236,11 +453,38 @@ class Datasets:
                 else "`mlops data commit` makes the first one"
             )
             raise NotFound(f"there is no dataset '{name}'", close_matches(name, names, hint))
-        return [int(row["number"]) for row in rows]
+        if all(found.values()):
+            newest = max(found)
+            raise _removed(f"{name}@v{newest}", found[newest])
+        return found
+
+    def _line(self, name: str) -> tuple[DatasetVersion, ...]:
+        pointing = aliases.of(self._store, KIND, name)
+        rows = self._store.all(
+            f"{facts.VERSIONS} WHERE v.dataset = :name AND v.removed_at IS NULL ORDER BY v.number DESC",
+            name=name,
+        )
+        return tuple(self._from_row(row, pointing) for row in rows)
+
+    def _kept(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield kind and digest of a dataset's versions, the newest first."""
+        for row in self._store.all(
+            "SELECT kind, digest FROM versions WHERE dataset = :name AND removed_at IS NULL "
+            "ORDER BY number DESC",
+            name=name,
+        ):
+            yield row["kind"], row["digest"]
+
+    def _at_remotes(self) -> Remotes:
+        if self._remotes is None:
+            raise BadInput("these datasets were opened without a project, so they have no remotes")
+        return self._remotes
 
     def _version(self, name: str, number: int) -> DatasetVersion:
         row = self._store.one(
-            _VERSIONS + " WHERE v.dataset = :name AND v.number = :number", name=name, number=number
+            f"{facts.VERSIONS} WHERE v.dataset = :name AND v.number = :number",
+            name=name,
+            number=number,
         )
         if row is None:
             raise NotFound(f"{name} has no version v{number}")
@@ -255,9 +499,6 @@ class Datasets:
             kind=row["kind"],
             files=int(row["files"]),
             bytes=int(row["bytes"]),
-            rows=None if row["row_count"] is None else int(row["row_count"]),
-            columns=tuple(Column(*column) for column in json.loads(row["columns_json"])),
-            profile=tuple(ColumnProfile.from_dict(each) for each in json.loads(row["profile_json"])),
             parents=tuple(json.loads(row["parents"])),
             message=row["message"],
             at=row["at"],
@@ -265,80 +506,12 @@ class Datasets:
             key=tuple(json.loads(row["key_columns"])),
             aliases=tuple(alias for alias, number in pointing.items() if number == row["number"]),
             source=detail["source"],
+            findings=facts.findings_from(row),
+            described=bool(row["described"]),
+            reading=row["reading"],
+            removed=row["removed_at"] or "",
             detail=detail,
             _content=self._contents,
-        )
-
-
-def _recorded(
-    transaction: Transaction,
-    name: str,
-    prepared: _Prepared,
-    message: str,
-    keys: tuple[str, ...] | None,
-    parents: tuple[str, ...],
-) -> tuple[int, str]:
-    """Make ``prepared`` a fact unless it is the latest version already; return its number and what to note.
-
-    Another process may have committed since the bytes were read, so the latest version is looked up here.
-    """
-    _remember_key(transaction, name, keys)
-    latest = transaction.one(
-        "SELECT * FROM versions WHERE dataset = :name ORDER BY number DESC LIMIT 1", name=name
-    )
-    if latest is not None and prepared.same_as(latest):
-        return int(latest["number"]), f"unchanged: this is {name}@v{latest['number']}"
-    older = transaction.one(
-        "SELECT MAX(number) AS number FROM versions WHERE dataset = :name AND digest = :digest",
-        name=name,
-        digest=prepared.digest,
-    )
-    number = int(latest["number"]) + 1 if latest is not None else 1
-    transaction.insert(
-        "versions",
-        dataset=name,
-        number=number,
-        digest=prepared.digest,
-        kind=prepared.kind,
-        files=prepared.files,
-        bytes=prepared.bytes,
-        row_count=prepared.rows,
-        columns_json=canonical(prepared.columns),
-        profile_json=canonical(prepared.profile),
-        detail=canonical(prepared.detail),
-        parents=canonical(parents),
-        message=message,
-        at=transaction.at,
-        actor=transaction.actor,
-    )
-    transaction.event(
-        "data.committed",
-        f"data:{name}@v{number}",
-        name=name,
-        number=number,
-        digest=prepared.digest,
-        kind=prepared.kind,
-        rows=prepared.rows,
-        bytes=prepared.bytes,
-        message=message,
-    )
-    shared = older["number"] if older else None
-    return number, "" if shared is None else f"same content as {name}@v{shared}"
-
-
-def _remember_key(transaction: Transaction, name: str, keys: tuple[str, ...] | None) -> None:
-    known = transaction.one("SELECT key_columns FROM datasets WHERE name = :name", name=name)
-    text = canonical(keys or ())
-    if known is None:
-        transaction.insert(
-            "datasets", name=name, key_columns=text, at=transaction.at, actor=transaction.actor
-        )
-    elif keys is not None and known["key_columns"] != text:
-        transaction.execute(
-            "UPDATE datasets SET key_columns = :text WHERE name = :name", text=text, name=name
-        )
-        transaction.event(
-            "data.keyed", f"data:{name}", name=name, key=list(keys), previous=json.loads(known["key_columns"])
         )
 
 
@@ -351,9 +524,16 @@ def _keys(key: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return keys
 
 
-def _check_key(keys: tuple[str, ...] | None, prepared: _Prepared) -> None:
-    names = [name for name, _ in prepared.columns]
-    for key in keys or ():
+def _check_key(keys: tuple[str, ...] | None, source: sources.Source, findings: Findings | None) -> None:
+    if not keys:
+        return
+    names: list[str] = []
+    reader = reader_for(source.readable.name) if source.readable else None
+    if findings is not None:
+        names = [column.name for column in findings.columns]
+    elif source.readable is not None and reader is not None:
+        names = reader.names(source.readable)
+    for key in keys:
         if key not in names:
             hint = close_matches(
                 key, names, f"columns: {', '.join(names[:10])}" if names else "it is no table"
@@ -365,6 +545,16 @@ def _several(
     parents: Sequence[str | DatasetVersion] | str | DatasetVersion,
 ) -> Sequence[str | DatasetVersion]:
     return (parents,) if isinstance(parents, str | DatasetVersion) else parents
+
+
+def _check_there(transaction: Transaction, version: DatasetVersion) -> None:
+    """Raise ``NotFound`` if somebody removed the version since it was looked up."""
+    if removed := facts.numbers(transaction, version.name).get(version.number, ""):
+        raise _removed(version.ref, removed)
+
+
+def _removed(ref: str, at: str) -> NotFound:
+    return NotFound(f"{ref} was removed on {at[:10]}", f"`mlops data restore {ref}` brings it back")
 
 
 def _tell(observers: Sequence[Observer], version: DatasetVersion) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import glob
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
-from .readers import Form
+from .csv_file import batches_of, chosen
 from .types import arrow_type, columns_of, declared
+from .version import Form
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +22,12 @@ class JSONLines:
     """Reads ``.jsonl`` and ``.ndjson``."""
 
     suffixes = (".jsonl", ".ndjson")
+    seekable = False
     dates_as_objects = False
+
+    def names(self, path: Path) -> list[str]:
+        """Return the names in the first object of the file."""
+        return _first_keys(path)
 
     def form(self, path: Path, schema: Any) -> Form:
         """Return columns and types from all lines of the file."""
@@ -58,15 +65,25 @@ class JSONLines:
         empty = pl.from_arrow(typed.empty_table())
         return pl.scan_ndjson(_literal(path), schema=dict(empty.schema))  # type: ignore[union-attr]  # a table
 
-    def polars(self, path: Path, form: Form) -> pl.DataFrame:
-        """Return the file as a polars DataFrame."""
-        return self.scan(path, form).collect(engine="streaming")
+    def batches(
+        self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None
+    ) -> tuple[Any, Iterator[Any]]:
+        """Return the Arrow schema of the file and its record batches, one at a time."""
+        return batches_of(self._chosen(file, form, columns))
 
-    def arrow(self, path: Path, form: Form) -> Any:
+    def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the file as a polars DataFrame."""
+        return self._chosen(file, form, columns).collect(engine="streaming")
+
+    def arrow(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> Any:
         """Return the file as an Arrow table."""
         import polars as pl
 
-        return self.polars(path, form).to_arrow(compat_level=pl.CompatLevel.oldest())
+        return self.polars(file, form, columns).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+    def _chosen(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None) -> pl.LazyFrame:
+        table = self.scan(Path(str(file)), form)
+        return table if columns is None else chosen(table, columns)
 
 
 def _literal(path: Path) -> str:

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..errors import BadInput
-from .readers import Form
+from .csv_file import chosen
 from .types import columns_of
+from .version import Form
 
 if TYPE_CHECKING:
     import polars as pl
 
 _CATEGORIES = b"jupyter_mlops.categories"
+_UNNAMED = re.compile(r"__index_level_\d+__")
+_BATCH_ROWS = 65_536
 _PAGES = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10}
 
 
 class Parquet:
-    """Reads ``.parquet``."""
+    """Reads ``.parquet``: only the parts of the file that hold what is asked for."""
 
     suffixes = (".parquet", ".pq")
+    seekable = True
     dates_as_objects = True
 
-    def form(self, path: Path, schema: Any) -> Form:
+    def names(self, path: Path) -> list[str]:
+        """Return the names of the columns, from the file's footer."""
+        return [column.name for column in self.form(path, None).columns]
+
+    def form(self, path: Path | BinaryIO, schema: Any) -> Form:
         """Return columns and rows from the file's footer."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -35,28 +45,65 @@ class Parquet:
             )
         try:
             with pq.ParquetFile(path) as file:
-                return Form(columns_of(file.schema_arrow), int(file.metadata.num_rows))
+                hidden = unnamed_index(file.schema_arrow)
+                columns = columns_of(file.schema_arrow)
+                return Form(
+                    tuple(column for column in columns if column.name not in hidden),
+                    int(file.metadata.num_rows),
+                )
         except (pa.ArrowException, OSError) as error:
             text = str(error).splitlines()[0]
             raise BadInput(f"{path} cannot be read as Parquet: {text}", "write the file again") from error
 
     def scan(self, path: Path, form: Form) -> pl.LazyFrame:
-        """Return the file as a query."""
+        """Return the file as a query, without an index that nobody named."""
         import polars as pl
 
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        names = [column.name for column in form.columns]
+        return table if names == list(table.collect_schema()) else chosen(table, names)
 
-    def arrow(self, path: Path, form: Form) -> Any:
-        """Return the file as an Arrow table."""
+    def batches(
+        self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None
+    ) -> tuple[Any, Iterator[Any]]:
+        """Return the Arrow schema of the file and its record batches, one at a time."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return _with_categories(pq.read_table(path, partitioning=None, memory_map=False))
+        opened = pq.ParquetFile(file, pre_buffer=False)
+        names = [column.name for column in form.columns] if columns is None else list(columns)
+        schema = pa.schema([opened.schema_arrow.field(name) for name in names])
 
-    def polars(self, path: Path, form: Form) -> pl.DataFrame:
+        def batches() -> Iterator[Any]:
+            for batch in opened.iter_batches(_BATCH_ROWS, columns=names):
+                yield batch.select(names).cast(schema)
+
+        return schema, batches()
+
+    def arrow(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> Any:
+        """Return the file as an Arrow table; the index of a DataFrame comes along with some columns, too."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(file, memory_map=False) as opened:
+            names = None if columns is None else list(columns)
+            return _with_categories(opened.read(names, use_pandas_metadata=True))
+
+    def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the file as a polars DataFrame."""
         import polars as pl
 
-        return pl.read_parquet(path, glob=False, hive_partitioning=False, memory_map=False)
+        if columns is not None:
+            made = pl.from_arrow(self.arrow(file, form, columns).select(list(columns)))
+            return cast("pl.DataFrame", made)
+        table = pl.read_parquet(file, glob=False, hive_partitioning=False, memory_map=False)
+        return table.select([table.get_column(column.name) for column in form.columns])
+
+
+def unnamed_index(schema: Any) -> frozenset[str]:
+    """Return the columns of an Arrow schema that are a DataFrame's index without a name."""
+    metadata = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    names = metadata.get("index_columns", ())
+    return frozenset(name for name in names if isinstance(name, str) and _UNNAMED.fullmatch(name))
 
 
 def write_parquet(table: Any, path: Path) -> None:
@@ -106,6 +153,8 @@ def _with_categories(table: Any) -> Any:
         with pa.ipc.open_stream(base64.b64decode(values)) as stream:
             categories = stream.read_all().column(0).combine_chunks()
         position = table.schema.get_field_index(name)
+        if position < 0:  # not among the columns that were asked for
+            continue
         part = table.schema.field(position)
         read = table.column(position).combine_chunks()
         plain = read.dictionary_decode() if pa.types.is_dictionary(part.type) else read

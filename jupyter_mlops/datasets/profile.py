@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 EXACT_ROWS = 1_000_000
-EXACT_BYTES = 256 << 20
+EXACT_BYTES = 128 << 20
 _BINS = 20
 _TOP = 10
 _TEXT = 80
@@ -34,9 +34,9 @@ def profiled(
     step = max(1, math.ceil(rows / EXACT_ROWS), math.ceil(size / EXACT_BYTES))
     if step == 1:
         sample = table.collect(engine="streaming")
-        totals = _totals(sample.lazy(), sample.schema, exact=True)
+        totals = {series.name: _totals_of(series) for series in sample}
     else:
-        totals = _totals(table, table.collect_schema(), exact=False)
+        totals = _totals(table, table.collect_schema())
         sample = _every(table, step)
         sampled = sample.height
     return tuple(
@@ -57,7 +57,7 @@ def _every(table: pl.LazyFrame, step: int) -> pl.DataFrame:
     return sample.with_columns(copies).collect(engine="streaming")
 
 
-def _totals(table: pl.LazyFrame, schema: pl.Schema, *, exact: bool) -> dict[str, dict[str, Any]]:
+def _totals(table: pl.LazyFrame, schema: pl.Schema) -> dict[str, dict[str, Any]]:
     """Return missing, distinct, min, max and mean by column, in one pass over the table."""
     import polars as pl
 
@@ -69,10 +69,9 @@ def _totals(table: pl.LazyFrame, schema: pl.Schema, *, exact: bool) -> dict[str,
             missing += value.is_nan().sum()
             value = value.fill_nan(None)
         asked = {"missing": missing}
-        if not kind.is_nested() and kind not in (pl.Binary, pl.Null, pl.Object):
+        if _has_distinct(kind):
             there = value.cast(pl.String) if kind in (pl.Categorical, pl.Enum) else value
-            there = there.drop_nulls()
-            asked["distinct"] = there.n_unique() if exact else there.approx_n_unique()
+            asked["distinct"] = there.drop_nulls().approx_n_unique()
         if kind.is_numeric() or kind == pl.Boolean:
             finite = pl.when(value.is_finite()).then(value) if kind.is_float() else value
             asked["mean"] = finite.cast(pl.Float64).mean()
@@ -88,6 +87,40 @@ def _totals(table: pl.LazyFrame, schema: pl.Schema, *, exact: bool) -> dict[str,
         number, _, label = series.name.partition(" ")
         totals[names[int(number)]][label] = series
     return totals
+
+
+def _totals_of(values: pl.Series) -> dict[str, Any]:
+    """Return the same of one column in memory, all of it exact."""
+    import polars as pl
+
+    kind = values.dtype
+    there = values.fill_nan(None).drop_nulls() if kind.is_float() else values.drop_nulls()
+    found: dict[str, pl.Series] = {"missing": pl.Series([len(values) - len(there)])}
+    if _has_distinct(kind):
+        found["distinct"] = pl.Series([there.n_unique()])
+    if kind.is_numeric() or kind == pl.Boolean:
+        finite = there.filter(there.is_finite()) if kind.is_float() else there
+        found["mean"] = pl.Series([finite.cast(pl.Float64).mean()], dtype=pl.Float64)
+        there = finite
+    if kind.is_numeric() or kind.is_temporal():
+        found |= _ends(there)
+    return found
+
+
+def _ends(there: pl.Series) -> dict[str, pl.Series]:
+    """Return the least and the greatest value, each as a series of its own type."""
+    import polars as pl
+
+    if not len(there):
+        empty = pl.Series([None], dtype=there.dtype)
+        return {"min": empty, "max": empty}
+    return {"min": there.slice(there.arg_min() or 0, 1), "max": there.slice(there.arg_max() or 0, 1)}
+
+
+def _has_distinct(kind: pl.DataType) -> bool:
+    import polars as pl
+
+    return not kind.is_nested() and kind not in (pl.Binary, pl.Null, pl.Object)
 
 
 def _column(

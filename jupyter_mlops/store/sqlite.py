@@ -39,16 +39,15 @@ class SQLiteEngine:
         self.serialised = sqlite3.sqlite_version_info < _WAL_RESET_FIXED
 
     def connect(self) -> sqlite3.Connection:
-        import sqlite_utils
-
         try:
             # one connection a thread; closing them all at the end happens in another thread
             connection = sqlite3.connect(
                 self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             with self._alone():
-                sqlite_utils.Database(connection).enable_wal()
-            connection.row_factory = _as_dict  # after sqlite-utils, which reads its rows by position
+                # by hand, because sqlite-utils imports pandas, which takes longer than most commands
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.row_factory = _as_dict
             for pragma in ("synchronous=FULL", "foreign_keys=ON", "fullfsync=ON"):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.Error as error:

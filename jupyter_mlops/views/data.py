@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..datasets import ColumnProfile, Dataset, DatasetVersion, Description
+from ..datasets import ColumnProfile, Dataset, DatasetVersion, Description, Findings, Lineage
 from ..store.aliases import AliasMove
 from . import formats
 from .dispatch import Column, listed, listing, view, when
+from .lineage import neighbours
 from .view import Block, Cell, Heading, Table, Text, View, facts, table
 
 _MOST_COLUMNS = 60
@@ -22,19 +23,25 @@ def _(value: DatasetVersion) -> View:
 @view.register
 def _(description: Description) -> View:
     value = description.version
-    blocks = _told(value)
-    if value.profile:
-        blocks += [Heading("Columns"), _profile(value)]
-        sampled = max(column.sampled for column in value.profile)
+    blocks = _told(value, description.lineage)
+    found = value.findings
+    if description.problem:
+        blocks.append(Text(description.problem, "warning"))
+    if found is not None and found.profile:
+        blocks += [Heading("Columns"), _profile(found)]
+        sampled = max(column.sampled for column in found.profile)
         if sampled:
             rows = formats.count(sampled, "evenly spaced row")
             blocks.append(Text(f"Distinct values and shapes are taken from {rows}.", "muted"))
-    elif value.columns:
-        blocks.append(table(("column", "type"), ((column.name, column.type) for column in value.columns)))
+    elif found is not None:
+        blocks.append(table(("column", "type"), ((column.name, column.type) for column in found.columns)))
+    if found is not None:
+        blocks += [Text(note, "muted") for note in found.notes]
     return View(value.ref, f"{value.ref} · {_extent(value)}", "plain", tuple(blocks), value.path)
 
 
-def _told(value: DatasetVersion) -> list[Block]:
+def _told(value: DatasetVersion, lineage: Lineage | None = None) -> list[Block]:
+    around = neighbours(lineage) if lineage is not None else []
     told = facts(
         ("message", value.message),
         ("aliases", ", ".join(value.aliases)),
@@ -42,7 +49,9 @@ def _told(value: DatasetVersion) -> list[Block]:
         ("from", value.source),
         ("key", ", ".join(value.key)),
         ("parents", ", ".join(value.parents)),
+        *around,
         ("digest", Cell(formats.digest(value.digest), "code")),
+        ("removed", formats.moment(value.removed) if value.removed else ""),
     )
     return [Text(value.note, "muted"), told] if value.note else [told]
 
@@ -82,12 +91,12 @@ def _datasets(items: Sequence[Dataset]) -> View:
             Column("latest", lambda one: Cell(f"v{one.latest.number}", link=one.latest.path)),
             Column(
                 "rows",
-                lambda one: formats.number(one.latest.rows) if one.latest.rows is not None else "",
+                lambda one: _rows(one.latest),
                 numeric=True,
             ),
             Column(
                 "columns",
-                lambda one: formats.number(len(one.latest.columns)) if one.latest.columns else "",
+                lambda one: _columns(one.latest),
                 numeric=True,
             ),
             Column("size", lambda one: formats.size(one.latest.bytes), numeric=True),
@@ -110,12 +119,8 @@ def _versions(items: Sequence[DatasetVersion]) -> View:
         items,
         [
             Column("version", lambda one: Cell(one.ref, link=one.path)),
-            Column(
-                "rows", lambda one: formats.number(one.rows) if one.rows is not None else "", numeric=True
-            ),
-            Column(
-                "columns", lambda one: formats.number(len(one.columns)) if one.columns else "", numeric=True
-            ),
+            Column("rows", _rows, numeric=True),
+            Column("columns", _columns, numeric=True),
             Column("size", lambda one: formats.size(one.bytes), numeric=True),
             Column("aliases", lambda one: ", ".join(one.aliases)),
             Column("message", lambda one: one.message),
@@ -147,31 +152,41 @@ def _move(move: AliasMove) -> str:
     return f"v{move.previous} → v{move.number}" if move.previous is not None else f"→ v{move.number}"
 
 
+def _rows(version: DatasetVersion) -> str:
+    return formats.number(version.findings.rows) if version.findings else ""
+
+
+def _columns(version: DatasetVersion) -> str:
+    return formats.number(len(version.findings.columns)) if version.findings else ""
+
+
 def _extent(version: DatasetVersion) -> str:
     """Return how much there is: rows and columns of a table, files of a folder, and bytes."""
-    if version.rows is None:
-        return f"{formats.count(version.files, 'file')} · {formats.size(version.bytes)}"
-    columns = formats.count(len(version.columns), "column")
-    return f"{formats.count(version.rows, 'row')} · {columns} · {formats.size(version.bytes)}"
+    size = formats.size(version.bytes)
+    if version.findings is not None:
+        columns = formats.count(len(version.findings.columns), "column")
+        return f"{formats.count(version.findings.rows, 'row')} · {columns} · {size}"
+    if version.tabular:
+        return f"{size} · not described yet"
+    return f"{formats.count(version.files, 'file')} · {size}"
 
 
-def _profile(version: DatasetVersion) -> Table:
-    rows = version.rows or 0
+def _profile(found: Findings) -> Table:
     return table(
         ("column", "type", "missing", "shape", "values", "distinct"),
         (
             (
                 Cell(column.name),
                 Cell(column.type, "muted"),
-                _missing(column, rows),
+                _missing(column, found.rows),
                 _shape(column),
                 _values(column),
                 formats.number(column.distinct) if column.distinct is not None else "",
             )
-            for column in version.profile[:_MOST_COLUMNS]
+            for column in found.profile[:_MOST_COLUMNS]
         ),
         numeric=("missing", "distinct"),
-        more=max(len(version.profile) - _MOST_COLUMNS, 0),
+        more=max(len(found.profile) - _MOST_COLUMNS, 0),
     )
 
 

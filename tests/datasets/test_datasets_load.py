@@ -225,6 +225,7 @@ def test_a_name_full_of_wildcards_is_only_a_name(local: Project, tmp_path: Path)
         assert local.datasets.commit("t", tmp_path / name).load()["a"].tolist() == [1]
 
 
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "-nan")
 CELLS = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=6),
     st.integers().map(str),
@@ -248,7 +249,7 @@ def test_no_value_of_a_csv_is_lost(tmp_path: Path, cells: list[str]) -> None:
     for before, after in zip(cells, loaded, strict=True):
         if word == "string":
             assert (after or "") == before
-        elif before.strip() in ("", "NA", "nan", "None"):
+        elif before.strip() in MISSING:
             assert after is None
         elif word == "int64":
             assert after == int(before)
@@ -360,11 +361,11 @@ def test_the_copy_to_read_is_made_again_when_somebody_changed_it(local: Project,
 
 def test_damaged_bytes_are_never_loaded(project: Project) -> None:
     v = project.datasets.commit("t", pd.DataFrame({"a": range(1000)}))
-    for place in (project.state / "objects").rglob("*"):
-        if place.is_file() and place.stat().st_size > 200:
-            data = bytearray(place.read_bytes())
-            data[-20] ^= 1
-            place.write_bytes(data)
+    for place in (project.state / "objects" / "packs").rglob("*.pack"):
+        data = bytearray(place.read_bytes())
+        data[len(data) // 3] ^= 1
+        place.chmod(0o644)
+        place.write_bytes(data)
     for format in ("pandas", "path"):
         with pytest.raises(Damaged, match="commit the same content again"):
             v.load(format)

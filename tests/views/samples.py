@@ -7,7 +7,18 @@ from typing import Any
 from jupyter_mlops.automation import Overview
 from jupyter_mlops.charts import bar, grouped_bar, histogram, line, parallel, scatter
 from jupyter_mlops.config import AliasPolicy, Evaluation, Gate, ModelPolicy, People, Policy
-from jupyter_mlops.datasets import Column, ColumnProfile, Dataset, DatasetVersion
+from jupyter_mlops.datasets import (
+    Column,
+    ColumnProfile,
+    Dataset,
+    DatasetVersion,
+    Edge,
+    Findings,
+    Form,
+    Lineage,
+    Node,
+)
+from jupyter_mlops.datasets.transfer import Moved, Remote, Transfer
 from jupyter_mlops.models import Column as Input
 from jupyter_mlops.models import Model, ModelVersion, Signature
 from jupyter_mlops.monitoring import ColumnDrift, Distribution, DriftReport, Finding
@@ -49,15 +60,45 @@ def values(text: str = "plain") -> dict[str, Any]:
         ColumnProfile("age", "int64", 0, 73, 0, 72, 32.4, (1, 9, 29, 55, 72), (0, 24, 48, 72), (9, 0, 4)),
     )
     columns = tuple(Column(one.name, one.type) for one in profile)
+    findings = Findings(Form(columns, 7_043, {}, (text,)), profile)
     version = DatasetVersion(
-        name=text, number=1, digest=DIGEST, kind="table", files=1, bytes=900_000, rows=7_043, columns=columns,
-        profile=profile, parents=(text,), message=text, at=AT, actor=text, key=(text,), aliases=(text,),
-        source=text, note=text,
-    )  # fmt: skip
+        name=text,
+        number=1,
+        digest=DIGEST,
+        kind="table",
+        files=1,
+        bytes=900_000,
+        findings=findings,
+        parents=(text,),
+        message=text,
+        at=AT,
+        actor=text,
+        key=(text,),
+        aliases=(text,),
+        source=text,
+        note=text,
+    )
     folder = DatasetVersion(
-        name=text, number=2, digest=DIGEST, kind="folder", files=120, bytes=44_000_000, rows=None, columns=(),
-        profile=(), parents=(), message="", at=AT, actor=ANN, key=(), aliases=(), source=text,
-    )  # fmt: skip
+        name=text,
+        number=2,
+        digest=DIGEST,
+        kind="folder",
+        files=120,
+        bytes=44_000_000,
+        parents=(),
+        message="",
+        at=AT,
+        actor=ANN,
+        key=(),
+        aliases=(),
+        source=text,
+    )
+    lineage = Lineage(
+        f"{text}@v1",
+        (Node(f"data:{text}@v1", text, text), Node("run:7k3f9q2m", text, text), Node("model:m@v1", text)),
+        (Edge(f"data:{text}@v1", "run:7k3f9q2m", "read"), Edge("run:7k3f9q2m", "model:m@v1", "model")),
+        2,
+    )
     dataset = Dataset(text, version, 2, {text: 1}, (text,))
     error = RunError(3, text, text, f"Traceback\n{text}", f"{text} = 1")
     run = _run("7k3f9q2m", 1, text, metrics={text: 0.87, "auc": 0.81}, parameters={text: text, "C": 0.1})
@@ -111,7 +152,8 @@ def values(text: str = "plain") -> dict[str, Any]:
     figures = _figures(text)
     made = {
         "dataset version": version, "folder version": folder, "dataset": dataset, "alias move": move,
-        "description": version.describe(),
+        "remote": Remote(text, text, True, True, text), "transfer": _transfer(text),
+        "description": version.describe(), "lineage": lineage,
         "run": run, "failed run": failed, "run error": error, "sweep": sweep, "sweep of runs": runs,
         "runs": Runs((run, other, failed)), "comparison": runs.compare(), "artifact": run.artifacts[text],
         "model version": model_version, "model": model, "gate report": gates, "approval": approval,
@@ -129,10 +171,20 @@ def values(text: str = "plain") -> dict[str, Any]:
         failed),
         "sweeps": (sweep,), "models": (model,), "model versions": (model_version,), "approvals": (approval,),
         "alerts": (alert, seen), "events": (event,), text: (identity,),
+        "remotes": (Remote(text, text), Remote("default", text, True, True)),
     }  # fmt: skip
     listings = {f"listing of {kind}": Listing(kind, items) for kind, items in listed.items()}
     empty = {f"no {kind}": Listing(kind, ()) for kind in listed}
     return made | listings | empty
+
+
+def _transfer(text: str) -> Transfer:
+    moved = (
+        Moved(f"{text}@v1", f"{text}@v1", "known"),
+        Moved(f"{text}@v2", f"{text}@v3", "pulled"),
+        Moved(f"{text}@v4", "", "fetched"),
+    )
+    return Transfer("pull", text, text, moved, 12_345_678, text)
 
 
 def _run(id: str, number: int, text: str, **known: Any) -> Run:

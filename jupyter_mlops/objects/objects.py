@@ -122,9 +122,7 @@ class Objects:
     def missing(self, digests: Collection[str]) -> set[str]:
         """Return those of ``digests`` that are not kept, or not whole."""
         raw = {raw_digest(digest): digest for digest in digests}
-        places = self.index.many(raw)
-        if len(places) < len(raw) and self.index.adopt():
-            places = self.index.many(raw)
+        places = self._records.known(raw)
         gone = {digest for each, digest in raw.items() if each not in places}
         for each, place in places.items():
             if place.kind == RECIPE:

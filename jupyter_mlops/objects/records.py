@@ -10,7 +10,7 @@ import struct
 import threading
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ from .blob import address, damaged
 from .codec import unpacked
 from .index import ChunkIndex, Place
 from .pack import GROUP, RECIPE, Head, pack_path, parsed, records_of
+from .settings import settings_of
 
 _SPAN = 1 << 20
 _AHEAD = 4
@@ -89,6 +90,7 @@ class Records:
         self._kept: OrderedDict[object, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._rebuilt = False
+        self._understood = False
 
     def place(self, digest: bytes) -> Place:
         """Return where ``digest`` is; raises ``Damaged`` if it is nowhere."""
@@ -96,12 +98,20 @@ class Records:
 
     def places(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         """Return where ``digests`` are, looking for unknown packs before one is said to be missing."""
-        found = self._index.many(digests)
-        if len(found) < len(set(digests)) and self._index.adopt():
-            found = self._index.many(digests)
+        found = self.known(digests)
         for digest in digests:
             if digest not in found:
                 raise self._missing(digest)
+        return found
+
+    def known(self, digests: Collection[bytes]) -> dict[bytes, Place]:
+        """Return where those of ``digests`` are that are anywhere."""
+        if not self._understood:
+            settings_of(self._folder)  # a newer store may be kept in ways that look like damage from here
+            self._understood = True
+        found = self._index.many(digests)
+        if len(found) < len(set(digests)) and self._index.adopt():
+            found = self._index.many(digests)
         return found
 
     def recipe(self, digest: bytes) -> Recipe:

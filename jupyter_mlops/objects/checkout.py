@@ -41,7 +41,7 @@ _ONLY = ""  # the path of a file that is not in a folder
 class Manner:
     """How a checkout is made: as links or not, and what it may replace.
 
-    ``lost`` gets the content found at the place by path, ``None`` for what is no regular file, and returns
+    ``lost`` gets what is there and differs: content by path, ``None`` for what is no regular file. It returns
     the paths that exist nowhere else; ``force`` replaces those too.
     """
 
@@ -84,10 +84,14 @@ def _place(objects: Objects, files: Sequence[Entry], path: Path, advance: Advanc
     before = None
     if not _is_free(path, files):
         before, found = _found(objects, path)
-        if found == {entry.path: entry.digest for entry in files}:
+        wanted = {entry.path: entry.digest for entry in files}
+        if found == wanted:
             advance(sum(entry.size for entry in files))
             return
-        if not manner.force and (lost := manner.lost(found)):
+        others = {
+            name: digest for name, digest in found.items() if digest is None or wanted.get(name) != digest
+        }
+        if others and not manner.force and (lost := manner.lost(others)):
             raise _occupied(path, lost, manner.hint)
     with _beside(path, sum(entry.size for entry in files)) as folder:
         new = folder / _CONTENT

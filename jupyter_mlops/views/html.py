@@ -32,7 +32,7 @@ _MARKS: dict[Tone, str] = {"good": "#248a50", "warning": "#a97100", "bad": "#d94
 _RULE = "1px solid rgba(128,128,128,0.35)"
 _FAINT = "1px solid rgba(128,128,128,0.18)"
 _SHADE = "rgba(128,128,128,0.12)"
-_BLUE = "#3b7dd8"
+_BLUE, _GREY = "#3b7dd8", "#b4b8bf"
 _CSS = {
     "sheet": "line-height:1.45;max-width:64em;overflow-x:auto",
     "title": "font-weight:600;margin:0 0 0.35em 0",
@@ -158,7 +158,7 @@ class _Sheet:
 
     def _content(self, cell: Cell, most: int | None = None) -> str:
         if cell.bars:
-            return _tiny(cell.bars, cell.text)
+            return _tiny(cell.bars, cell.text, cell.before)
         return self._linked(cell.text if most is None else formats.shortened(cell.text, most), cell.link)
 
     def _linked(self, text: str, path: str) -> str:
@@ -191,19 +191,28 @@ def _whole(cell: Cell) -> str:
     return f' title="{escape(cell.text)}"' if len(cell.text) > _LONG and not cell.bars else ""
 
 
-def _tiny(bars: Iterable[float], text: str) -> str:
-    """Return a small histogram as an image; it holds numbers only."""
-    heights = formats.joined([max(float(bar), 0.0) for bar in bars], 24)
-    top = max(heights, default=0.0) or 1.0
-    tall = [max(height / top * 17, 0.8) for height in heights]
-    marks = "".join(
-        f'<rect x="{index * 5}" y="{18 - height:.1f}" width="4" height="{height:.1f}"/>'
-        for index, height in enumerate(tall)
+def _tiny(bars: Iterable[float], text: str, before: Iterable[float] = ()) -> str:
+    """Return a small histogram as an image, what it was before in grey behind it; it holds numbers only."""
+    sides = [formats.joined([max(float(bar), 0.0) for bar in side], 24) for side in (before, bars)]
+    top = max((height for side in sides for height in side), default=0.0) or 1.0
+    step, tall = (8, 26) if sides[0] else (5, 18)
+    inset = 2 if sides[0] else 0
+    marks = "".join(_marks(sides[0], top, tall, step, 0, _GREY)) + "".join(
+        _marks(sides[1], top, tall, step, inset, _BLUE)
     )
-    width = len(tall) * 5
-    picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 18" fill="{_BLUE}">{marks}</svg>'
-    size = f'width="{width}" height="18"'
+    width = max(map(len, sides)) * step
+    picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}">{marks}</svg>'
+    size = f'width="{width}" height="{tall}"'
     return f'<img alt="{escape(text)}" {size} style="{_CSS["tiny"]}" src="{_data(picture)}">'
+
+
+def _marks(
+    heights: Iterable[float], top: float, tall: int, step: int, inset: int, colour: str
+) -> Iterator[str]:
+    for index, height in enumerate(heights):
+        high = max(height / top * (tall - 1), 0.8)
+        place = f'x="{index * step + inset}" y="{tall - high:.1f}"'
+        yield f'<rect {place} width="{step - 1 - 2 * inset}" height="{high:.1f}" fill="{colour}"/>'
 
 
 def _image(figure: Figure) -> str:

@@ -17,12 +17,14 @@ class Cell:
     """One piece of text in a table or list of facts, with its tone; ``link`` is a path in the page or a URL.
 
     ``bars`` are the heights of a tiny histogram; ``text`` is then its sparkline, for those who cannot draw.
+    ``before`` are the heights that it had before, drawn behind it on the same scale.
     """
 
     text: str
     tone: Tone = "plain"
     link: str = ""
     bars: tuple[float, ...] = ()
+    before: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

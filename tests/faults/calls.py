@@ -1,4 +1,4 @@
-"""The portable twin of ``calls.c``: sees the calls that Python makes, and SQLite's statements from outside."""
+"""The portable twin of ``calls.c``: sees the calls that Python makes, and the statements given to SQLite."""
 
 from __future__ import annotations
 

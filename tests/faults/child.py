@@ -42,18 +42,22 @@ def obey(order: dict[str, Any], library: Any) -> dict[str, Any]:
         os.close(reading)
         _perform(order, library, writing)
     os.close(writing)
-    timer = threading.Timer(order["after"], os.kill, (pid, signal.SIGKILL)) if "after" in order else None
-    if timer is not None:
-        timer.start()
+    timer = threading.Timer(order.get("after", 0), os.kill, (pid, signal.SIGKILL))
+    told: list[str] = []
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read().decode()
-    if timer is not None:
-        timer.cancel()
+        if order.get("acks") == 0:
+            timer.start()
+        for line in pipe:
+            told.append(line.decode().rstrip("\n"))
+            if len(told) == order.get("acks"):
+                timer.start()
+    timer.cancel()
+    if timer.ident is not None:
         timer.join()
     _, status = os.waitpid(pid, 0)
     return {
         "status": os.waitstatus_to_exitcode(status),
-        "told": told.splitlines(),
+        "told": told,
         "calls": library.calls_counted(),
         "seconds": time.monotonic() - started,
     }

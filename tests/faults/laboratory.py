@@ -27,7 +27,7 @@ class Outcome:
 
 
 class Laboratory:
-    """One child that waits for orders. With ``library`` it sees every call that changes a file, else Python's."""
+    """One child that waits for orders. With ``library`` it sees every call that changes a file."""
 
     def __init__(self, library: Path | None) -> None:
         environment = dict(os.environ, MLOPS_UPKEEP="off", TQDM_DISABLE="1", PYTHONDONTWRITEBYTECODE="1")
@@ -48,9 +48,10 @@ class Laboratory:
     def run(self, story: str, root: Path, *, given: dict[str, Any] | None = None, **order: Any) -> Outcome:
         """Run ``story`` on the project at ``root``; ``given`` are arguments of the story.
 
-        ``after=SECONDS`` kills it then; ``mode="kill", at=N`` at the Nth call; ``mode="fail", at=N,
-        error=ERRNO, sticky=False`` lets that call fail, or from then on; ``mode="record", log=PATH`` writes
-        down every call; ``deaf=TEXT`` skips the syncs of paths that hold the text.
+        ``acks=N, after=SECONDS`` kills it so long after it told its Nth line; ``mode="kill", at=N`` at the
+        Nth call; ``mode="fail", at=N, error=ERRNO, sticky=False`` lets that call fail, or all from then on;
+        ``mode="record", log=PATH`` writes down every call; ``deaf=TEXT`` skips the syncs of paths that hold
+        the text.
         """
         assert self._child.stdin is not None
         order |= {"story": story, "root": str(root), "given": given or {}}

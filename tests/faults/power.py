@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECTOR = 512
+EXCHANGE = 2  # of renameat2: the two change places
 _ENTRY = struct.Struct("<cQQIII")
 
 
@@ -83,11 +84,9 @@ class Folder:
 
 @dataclass(eq=False)
 class Change:
-    """One change of a name; ``twin`` is its other half where a rename crosses folders."""
+    """Names that change at one instant; ``None`` is gone. ``twin`` is the half of it in another folder."""
 
-    name: str
-    inode: int | None
-    gone: str = ""  # a name that disappears at the same instant
+    names: dict[str, int | None]
     twin: tuple[Folder, Change] | None = None
 
 
@@ -106,7 +105,7 @@ class Disk:
         match call.letter:
             case "C":
                 self._files[call.inode] = File()
-                self._named(call.one, call.inode)
+                self._changed(call.one, {Path(call.one).name: call.inode})
             case "W" if call.inode in self._files:
                 self._files[call.inode].waiting.append((call.number, call.data))
             case "T" if call.inode in self._files:
@@ -123,11 +122,11 @@ class Disk:
                     _settle(folder)
             case "M":
                 self._folders[call.inode] = Folder()
-                self._named(call.one, call.inode)
+                self._changed(call.one, {Path(call.one).name: call.inode})
             case "L":
-                self._named(call.other, call.inode)
+                self._changed(call.other, {Path(call.other).name: call.inode})
             case "U":
-                self._named(call.one, None)
+                self._changed(call.one, {Path(call.one).name: None})
             case "R":
                 self._renamed(call)
 
@@ -180,24 +179,24 @@ class Disk:
     def _inside(self, path: str) -> bool:
         return Path(os.path.normpath(path)).is_relative_to(self.root)
 
-    def _named(self, path: str, inode: int | None, gone: str = "") -> tuple[Folder, Change] | None:
+    def _changed(self, path: str, names: dict[str, int | None]) -> tuple[Folder, Change] | None:
         folder = self._folder(path)
         if folder is None:
             return None
-        change = Change(Path(path).name, inode, gone)
+        change = Change(names)
         _change(folder.now, change)
         folder.waiting.append(change)
         return folder, change
 
     def _renamed(self, call: Call) -> None:
-        if not self._inside(call.other):
-            self._named(call.one, None)
+        old, new = Path(call.one), Path(call.other)
+        source, target = self._folder(call.one), self._folder(call.other)
+        back = target.now[new.name] if call.number == EXCHANGE and target is not None else None
+        if source is target:
+            self._changed(call.other, {old.name: back, new.name: call.inode})
             return
-        if Path(call.one).parent == Path(call.other).parent:
-            self._named(call.other, call.inode, gone=Path(call.one).name)
-            return
-        left = self._named(call.one, None)
-        entered = self._named(call.other, call.inode)
+        left = self._changed(call.one, {old.name: back})
+        entered = self._changed(call.other, {new.name: call.inode})
         if left is not None and entered is not None:
             left[1].twin, entered[1].twin = entered, left
 
@@ -215,12 +214,11 @@ def _settle(folder: Folder) -> None:
 
 
 def _change(names: dict[str, int], change: Change) -> None:
-    if change.gone:
-        names.pop(change.gone, None)
-    if change.inode is None:
-        names.pop(change.name, None)
-    else:
-        names[change.name] = change.inode
+    for name, inode in change.names.items():
+        if inode is None:
+            names.pop(name, None)
+        else:
+            names[name] = inode
 
 
 def _apply(content: bytearray, offset: int, data: bytes | None) -> None:

@@ -12,6 +12,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 
 from jupyter_mlops.project import Project, init_project, open_project
@@ -133,10 +134,68 @@ def pieces(root: Path, told: Told, writer: int, pieces: int) -> None:
             told(f"ack {project.datasets.commit('pieces', path).ref} {writer} {number}")
 
 
+def commit_given(root: Path, told: Told, name: str, source: str) -> None:
+    """Commit a folder that the caller made."""
+    with opened(root) as project:
+        told(f"ack {project.datasets.commit(name, source).ref}")
+
+
+def checkout_given(root: Path, told: Told, ref: str, target: str) -> None:
+    """Check a version out over whatever is there."""
+    with opened(root) as project:
+        project.datasets.get(ref).checkout(target, force=True)
+        told("ack")
+
+
+def compact(root: Path, told: Told) -> None:
+    """Store near-equal versions as differences."""
+    from jupyter_mlops.automation.upkeep import Upkeep
+
+    with opened(root) as project:
+        Upkeep(project).compact()
+        told("ack")
+
+
+def gc(root: Path, told: Told) -> None:
+    """Free what no version needs, at once: the first run condemns, the second frees."""
+    from jupyter_mlops.automation.upkeep import Upkeep
+
+    with opened(root) as project:
+        for _ in range(2):
+            Upkeep(project).gc(delete=True, grace=timedelta(0))
+        told("ack")
+
+
+def push(root: Path, told: Told) -> None:
+    """Send every version to the remote."""
+    with opened(root) as project:
+        project.datasets.push()
+        told("ack")
+
+
+def pull(root: Path, told: Told) -> None:
+    """Fetch every version of the remote."""
+    with opened(root) as project:
+        project.datasets.pull()
+        told("ack")
+
+
 STORIES: dict[str, Callable[..., None]] = {
-    story.__name__: story for story in (commit, commit_on, checkout, pieces)
+    story.__name__: story
+    for story in (
+        commit,
+        commit_on,
+        checkout,
+        pieces,
+        commit_given,
+        checkout_given,
+        compact,
+        gc,
+        push,
+        pull,
+    )
 }
-FILLING = ("commit", "checkout")
+FILLING = ("commit", "checkout", "compact", "pull")
 
 
 # ---- what must be true afterwards ----
@@ -184,7 +243,10 @@ def check_checkout(place: Path, told: list[str]) -> None:
 
 def check_sound(project: Project) -> None:
     """Raise ``AssertionError`` if a full verification finds anything damaged."""
-    del project
+    from jupyter_mlops.automation.upkeep import Upkeep
+
+    report = Upkeep(project).verify("full")
+    assert report.passed, report.to_dict()
 
 
 def held(folder: Path) -> dict[str, bytes]:

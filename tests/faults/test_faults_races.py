@@ -48,7 +48,7 @@ def test_a_commit_during_kills_of_another_lands(plain_laboratory: Laboratory, ma
     def die_again_and_again() -> None:
         with Laboratory(None) as victim:
             while not stop.is_set():
-                victim.run("pieces", root, given={"writer": 9, "pieces": 50}, after=0.15)
+                victim.run("pieces", root, given={"writer": 9, "pieces": 50}, acks=1, after=0.01)
 
     thread = threading.Thread(target=die_again_and_again)
     thread.start()

@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from .blob import Buffer
 from .codec import packed, packed_together
-from .durable import placed, storing
+from .durable import make_durable, placed, storing
 from .index import ChunkIndex, Place
 from .pack import FULL, LIMIT, Head, Pack, PackWriter, pack_path, plain_record
 
@@ -134,11 +134,17 @@ class Packing:
         if self._relied:
             self._index.publish((), self._relied)
         now = time.time()
-        for name in self._sound:
-            path = pack_path(self._folder, name)
-            # garbage is collected by age, and this was garbage until a moment ago, perhaps
-            if now - path.stat().st_mtime > _FRESH:
-                os.utime(path)
+        with storing():
+            if self.packs:
+                # another process may have made a folder that this one found, and not yet made that durable
+                make_durable(self._folder / "packs")
+                make_durable(self._folder)
+            for name in self._sound:
+                path = pack_path(self._folder, name)
+                with suppress(FileNotFoundError):  # what it held is in another pack by now
+                    # garbage is collected by age, and this was garbage until a moment ago, perhaps
+                    if now - path.stat().st_mtime > _FRESH:
+                        os.utime(path)
 
     def end(self) -> None:
         """Stop the workers and let go of what is unfinished."""

@@ -30,6 +30,8 @@ from jupyter_mlops.errors import BadInput, Damaged, UnsafeModel
 from jupyter_mlops.models import Column, ModelStore
 from jupyter_mlops.models.persistence import MODEL
 from jupyter_mlops.objects import Entry, Objects
+from jupyter_mlops.objects.blob import raw_digest
+from jupyter_mlops.objects.pack import pack_path
 
 FRAME = pd.DataFrame(
     {"age": [31, 42, 53, 64] * 5, "balance": [0.5, 1.5, 2.5, 9.0] * 5, "plan": ["a", "b"] * 10}
@@ -290,10 +292,11 @@ def test_an_untouched_copy_of_the_same_file_is_loaded(store: ModelStore, objects
 def test_damaged_bytes_are_found_before_they_are_used(store: ModelStore, objects: Objects) -> None:
     digest = store.save(churn_model(), FRAME.head()).digest
     entry = next(entry for entry in objects.tree(digest) if entry.path == MODEL)
-    file = objects.place(entry.digest)
+    place = objects.index.find(raw_digest(objects.chunks(entry.digest)[0][0]))
+    assert place is not None
+    file = pack_path(objects.folder, place.pack)
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.chmod(0o644)
+    content[place.offset + place.length - 1] ^= 1
     file.write_bytes(content)
     for use in (store.load, store.verify):
         with pytest.raises(Damaged):

@@ -24,11 +24,20 @@ from .words import ALIAS, DATA_REF, DATASET, FILE, TABLE
 @click.option(
     "--parent", "parents", multiple=True, type=DATA_REF, metavar="REF", help="A version this came from."
 )
+@click.option("--verify", is_flag=True, help="Read files that look unchanged, too.")
 def commit(
-    project: Project, name: str, source: Any, message: str, key: tuple[str, ...], parents: tuple[str, ...]
+    project: Project,
+    name: str,
+    source: Any,
+    message: str,
+    key: tuple[str, ...],
+    parents: tuple[str, ...],
+    verify: bool,
 ) -> Any:
     """Make SOURCE (a file, a folder, or a table in a variable) the next version of dataset NAME."""
-    return project.datasets.commit(name, source, message=message, key=list(key) or None, parents=parents)
+    return project.datasets.commit(
+        name, source, message=message, key=list(key) or None, parents=parents, verify=verify
+    )
 
 
 @verb("data list", role=Role.VIEWER, alone=True, chat=True)
@@ -51,6 +60,18 @@ def show(project: Project, ref: str) -> Any:
     return project.datasets.get(ref).describe()
 
 
+@verb("data diff", role=Role.VIEWER, chat=True)
+@click.argument("before", metavar="A", type=DATA_REF)
+@click.argument("after", metavar="B", type=DATA_REF)
+@click.option(
+    "--key", "key", multiple=True, metavar="COLUMN", help="Column that identifies a row; may be repeated."
+)
+@click.option("--tolerance", type=float, metavar="X", help="Numbers this close to each other are equal.")
+def diff(project: Project, before: str, after: str, key: tuple[str, ...], tolerance: float | None) -> Any:
+    """Compare version A with version B: files, columns, rows, changed values and shifts."""
+    return project.datasets.diff(before, after, key=list(key) or None, tolerance=tolerance)
+
+
 @verb("data alias", role=Role.CONTRIBUTOR)
 @click.argument("ref", type=DATA_REF)
 @click.argument("alias", type=ALIAS)
@@ -59,10 +80,37 @@ def alias(project: Project, ref: str, alias: str) -> Any:
     return project.datasets.alias(ref, alias)
 
 
-@verb("data checkout", role=Role.VIEWER)
+@verb("data lineage", role=Role.VIEWER, chat=True)
+@click.argument("ref", type=DATA_REF)
+def lineage(project: Project, ref: str) -> Any:
+    """Show what the version REF came from, and which runs, models and versions came of it."""
+    return project.datasets.lineage(ref)
+
+
+@verb("data checkout", role=Role.VIEWER, interrupted="what was there before is still there; repeat it")
 @click.argument("ref", type=DATA_REF)
 @click.option("--to", "path", type=FILE, metavar="PATH", help="Where to; else its own name, here.")
-def checkout(project: Project, ref: str, path: str | None) -> Any:
+@click.option("--link", is_flag=True, help="Share the bytes with the store: faster, and read-only.")
+@click.option("--force", is_flag=True, help="Replace what is there, also what no version holds.")
+def checkout(project: Project, ref: str, path: str | None, link: bool, force: bool) -> Any:
     """Write the version REF as files, byte for byte."""
     version = project.datasets.get(ref)
-    return replace(version, note=f"written to {version.checkout(path)}")
+    note = f"written to {version.checkout(path, link=link, force=force)}"
+    if link:
+        note += "; linked files are read-only and shared: to change them, check out without --link"
+    return replace(version, note=note)
+
+
+@verb("data remove", role=Role.CONTRIBUTOR)
+@click.argument("ref", type=DATA_REF)
+@click.option("--reason", default="", metavar="TEXT", help="Why it goes.")
+def remove(project: Project, ref: str, reason: str) -> Any:
+    """Hide the version REF, which nothing may use; `data restore` brings it back."""
+    return project.datasets.remove(ref, reason)
+
+
+@verb("data restore", role=Role.CONTRIBUTOR)
+@click.argument("ref", type=DATA_REF)
+def restore(project: Project, ref: str) -> Any:
+    """Bring the removed version REF back, while its bytes are there."""
+    return project.datasets.restore(ref)

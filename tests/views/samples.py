@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from jupyter_mlops.automation import Overview
@@ -18,6 +19,17 @@ from jupyter_mlops.datasets import (
     Lineage,
     Node,
 )
+from jupyter_mlops.datasets.diff import (
+    CellExample,
+    ColumnDiff,
+    DatasetDiff,
+    FileChanges,
+    RowChange,
+    SchemaChange,
+    Shift,
+    TableDiff,
+)
+from jupyter_mlops.datasets.diff import Distribution as Shapes
 from jupyter_mlops.datasets.transfer import Moved, Remote, Transfer
 from jupyter_mlops.models import Column as Input
 from jupyter_mlops.models import Model, ModelVersion, Signature
@@ -228,6 +240,43 @@ def _drift(text: str) -> DriftReport:
     return DriftReport(
         f"{text}@v1", f"{text}@v2", (1_000, 2_000), True, columns, (finding,), 2, DriftPolicy()
     )
+
+
+def _diffs(text: str) -> dict[str, Any]:
+    shapes = Shapes((0.1, 0.6, 0.3), (0.5, 0.3, 0.2), edges=(0.0, 1.0, 2.0, 3.0))
+    words = Shapes((0.7, 0.3), (0.4, 0.6), labels=(text, "b"))
+    columns = {
+        text: ColumnDiff(
+            text, ("string", text), 2, (0, 3), (CellExample((text, 7), text, None),),
+            Shift("shifted", True, "chi-square", 0.31, 0.1, 1e-20, 1e-19, words),
+        ),
+        "age": ColumnDiff(
+            "age", ("int64", "int64"), 1, (0, 0), (CellExample((text, 8), 32, 33),),
+            Shift("same", False, "Kolmogorov-Smirnov", 0.02, 0.05, 0.4, 0.6, shapes),
+        ),
+        "id": ColumnDiff("id", ("string", "string"), is_key=True),
+        "same": ColumnDiff("same", ("bool", "bool")),
+    }  # fmt: skip
+    schema = tuple(
+        SchemaChange(kind, text, text, text)
+        for kind in ("added", "removed", "renamed", "retyped", "reordered")
+    )
+    row = {"id": text, text: text, "age": float("nan"), "blob": b"\x00", "list": [text], "none": None}
+    table = TableDiff(
+        path="", rows=(1_000, 1_002), key=(text,), matched="key given", added=3, removed=1, changed=2,
+        unchanged=997, repeated=1, schema=schema, columns=columns, added_rows=(row,), removed_rows=(row,),
+        changed_rows=(RowChange((text,), {text: (text, f"{text}!"), "age": (32, 33.5)}),), notes=(text,),
+    )  # fmt: skip
+    files = FileChanges(
+        (f"{text}/new",), (f"{text}/old",), (text,), 3, {text: (10, 2_000), f"{text}/new": (None, 5)}
+    )
+    return {
+        "dataset diff": DatasetDiff(f"{text}@v1", f"{text}@v2", FileChanges(), (table,), (text,)),
+        "folder diff": DatasetDiff(f"{text}@v1", f"{text}@v2", files, (replace(table, path=text),), (text,)),
+        "no difference": DatasetDiff(f"{text}@v1", f"{text}@v1", FileChanges(unchanged=1), identical=True),
+        "table diff": table,
+        "column diff": columns[text],
+    }
 
 
 def _figures(text: str) -> list[Any]:

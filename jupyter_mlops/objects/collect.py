@@ -115,7 +115,6 @@ class _Collection:
             since = self._notes.condemned()
             self._notes.pardon(since.keys() - lengths.keys())
             self._notes.condemn(lengths.keys() - since.keys(), self._now)
-            due = self._due(lengths)
             packs, rewritten = self._free(due.keys())
             for path in stale:
                 path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .durable import make_all_durable
-from .exchange import all_durable
+from .exchange import all_durable, begin_writing
 from .folder import scan
 from .tree import Entry
 
@@ -56,7 +56,8 @@ def write_files(objects: Objects, entries: Iterable[Entry], top: Path, advance: 
                 run(partial(_copy, objects, entry, top, _ignore), entry.size, advance)
     for entry in big:
         if entry.size >= _BIG:
-            _copy(objects, entry, top, advance)
+            with _written_early(top / entry.path, advance) as early:
+                _copy(objects, entry, top, early)
 
 
 def make_written_durable(top: Path, paths: Sequence[str]) -> None:
@@ -131,6 +132,28 @@ def _write(files: Sequence[tuple[bytes, Entry]], top: str) -> None:
 
 def _copy(objects: Objects, entry: Entry, top: Path, advance: Advance) -> None:
     objects.write_to(entry.digest, top / entry.path, entry.mode, advance)
+
+
+@contextmanager
+def _written_early(path: Path, advance: Advance) -> Iterator[Advance]:
+    """Lend an ``advance`` that has the new file ``path`` written to the disk every few megabytes."""
+    descriptor, done, begun = -1, 0, 0
+
+    def early(count: int) -> None:
+        nonlocal descriptor, done, begun
+        advance(count)
+        done += count
+        if done - begun >= _BIG:
+            if descriptor < 0:
+                descriptor = os.open(path, os.O_RDONLY)
+            begin_writing(descriptor, begun, done - begun)
+            begun = done
+
+    try:
+        yield early
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _bytes_of(files: Sequence[tuple[bytes, Entry]]) -> int:

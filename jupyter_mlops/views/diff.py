@@ -36,7 +36,7 @@ def _(value: DatasetDiff) -> View:
         blocks += _told(value.table, value.before, value.after)
     elif not value.same:
         blocks += _files(value.files)
-    blocks += [Text(note, "warning") for note in value.notes]
+    blocks += [Text(note, "muted" if value.same else "warning") for note in value.notes]
     if value.table is None:
         for one in value.tables[:_MOST_TABLES]:
             blocks += [Heading(f"{one.path}: {one.summary}"), *_told(one, value.before, value.after)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,16 @@ def available() -> int:
 
     left = [int(psutil.virtual_memory().available), *_process_limits(), *_container_limits()]
     return max(int(min(left) * _SHARE), 0)
+
+
+def keep_small() -> None:
+    """Where this process may have little memory, let polars hand back what it is done with.
+
+    Its allocator keeps address space for later, which counts against a limit as if it were used. It reads
+    this when polars is loaded, and never again.
+    """
+    if "polars" not in sys.modules and _process_limits():
+        os.environ.setdefault("_RJEM_MALLOC_CONF", "retain:false,narenas:1")
 
 
 def _process_limits() -> list[int]:

@@ -220,22 +220,19 @@ class _Cells:
             return np.zeros(len(one), np.bool_)
         differs = self._differs(one, other)
         rows = np.flatnonzero(differs)
-        there = self._found.at[rows[:EXAMPLES]]
-        first = [
-            CellChange(before_at, after_at, self._key(row), one[int(row)], other[int(place)])
-            for row, place, before_at, after_at in zip(
-                rows[:EXAMPLES],
-                there,
-                _positions(self._before, rows[:EXAMPLES]),
-                _positions(self._after, there),
-                strict=True,
-            )
-        ]
+        here = rows[:EXAMPLES]
+        there = self._found.at[here]
+        keys = self._keys[here].rows() if self._keys is not None else [()] * len(here)
+        first = map(
+            CellChange,
+            _positions(self._before, here),
+            _positions(self._after, there),
+            keys,
+            one.gather(here).to_list(),
+            other.gather(there).to_list(),
+        )
         self._tally.cells.setdefault(column.before, CellTally()).add(len(rows), first)
         return differs
-
-    def _key(self, row: Any) -> tuple[Any, ...]:
-        return self._keys.row(int(row)) if self._keys is not None else ()
 
     def _differs(self, one: pl.Series, other: pl.Series) -> Mask:
         """Say for each row on the first side whether it has a partner that holds another value."""

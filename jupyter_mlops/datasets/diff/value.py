@@ -83,7 +83,7 @@ class ColumnDiff(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaChange(Value):
+class SchemaChange:
     """A column that is new, gone, elsewhere, of another type or of another name.
 
     ``kind`` is ``added``, ``removed``, ``retyped``, ``renamed`` or ``reordered``; ``before`` and ``after``

@@ -1,0 +1,176 @@
+"""Rows compared against a plain dictionary of rows, in memory and in parts on disk, whatever the values."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jupyter_mlops.datasets.diff import memory
+from jupyter_mlops.datasets.diff import spill as parts
+from jupyter_mlops.project import Project
+
+VALUES = {
+    "small": (pl.Int64, st.integers(-3, 3)),
+    "long": (pl.Int64, st.integers(-(2**63), 2**63 - 1)),
+    "float": (pl.Float64, st.sampled_from([0.0, -0.0, 1.5, math.nan, math.inf, 1e300])),
+    "text": (pl.String, st.sampled_from(["", "a", "b", "<script>", "x" * 20, "é\n"])),
+    "bool": (pl.Boolean, st.booleans()),
+    "list": (pl.List(pl.Int64), st.lists(st.integers(0, 2), max_size=2)),
+}
+KEYS = [name for name in VALUES if name != "list"]
+Pair = tuple[pl.DataFrame, pl.DataFrame, list[str]]
+numbers = itertools.count(1)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> Pair:
+    """Two tables of the same columns that share some rows, and their key, which may repeat or be none."""
+    kinds = [*draw(st.lists(st.sampled_from(KEYS), max_size=2))]
+    keys = [f"k{place}" for place in range(len(kinds))]
+    kinds += draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=3))
+    names = [*keys, *(f"c{place}" for place in range(len(kinds) - len(keys)))]
+    row = st.tuples(*(st.one_of(st.none(), VALUES[kind][1]) for kind in kinds))
+    before = draw(st.lists(row, max_size=8))
+    again = st.sampled_from(before) if before else row
+    after = draw(st.permutations(draw(st.lists(st.one_of(row, again), max_size=8))))
+    schema = {name: VALUES[kind][0] for name, kind in zip(names, kinds, strict=True)}
+    return (
+        pl.DataFrame(before, schema=schema, orient="row"),
+        pl.DataFrame(after, schema=schema, orient="row"),
+        keys,
+    )
+
+
+def comparable(value: Any) -> Any:
+    """NaN is one value, and so are both zeros."""
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else value + 0.0
+    return tuple(value) if isinstance(value, list) else value
+
+
+def expected(before: pl.DataFrame, after: pl.DataFrame, keys: list[str]) -> dict[str, Any]:
+    """The same comparison with dictionaries."""
+    rows = [[tuple(map(comparable, row)) for row in frame.rows()] for frame in (before, after)]
+    places = [before.columns.index(key) for key in keys] or range(before.width)
+    sides: list[dict[Any, list[Any]]] = [defaultdict(list), defaultdict(list)]
+    for side, some in zip(sides, rows, strict=True):
+        for row in some:
+            side[tuple(row[place] for place in places)].append(row)
+    found: Counter[str] = Counter()
+    cells: Counter[str] = Counter()
+    for key in {**sides[0], **sides[1]}:
+        old, new = sides[0].get(key, []), sides[1].get(key, [])
+        if len(old) > 1 or len(new) > 1:
+            found["repeated"] += bool(keys)
+            found["removed"] += (Counter(old) - Counter(new)).total()
+            found["added"] += (Counter(new) - Counter(old)).total()
+        elif old and new:
+            differ = [name for name, a, b in zip(before.columns, old[0], new[0], strict=True) if a != b]
+            cells.update(differ)
+            found["changed"] += bool(differ)
+        else:
+            found["removed"] += len(old)
+            found["added"] += len(new)
+    told = {name: found[name] for name in ("added", "removed", "changed", "repeated")}
+    rest = not (told["added"] or told["removed"] or told["changed"])
+    return told | {"cells": dict(cells), "reordered": rest and rows[0] != rows[1]}
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    from jupyter_mlops.project import init_project
+
+    root = tmp_path_factory.mktemp("shelf")
+    project = init_project(root, actor="ann@example.com")
+    yield project
+    project.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pair=pairs(), in_parts=st.booleans())
+def test_it_is_what_dictionaries_of_rows_would_say(shelf: Project, pair: Pair, in_parts: bool) -> None:
+    before, after, keys = pair
+    name = f"t{next(numbers)}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_LEAST_ROWS", 3)
+        if in_parts:
+            patch.setattr(memory, "available", lambda: 1)
+        versions = [
+            shelf.datasets.commit(f"{name}{side}", table)
+            for side, table in zip("ab", (before, after), strict=True)
+        ]
+        diff = shelf.datasets.diff(*versions, key=keys or None)
+    want = expected(before, after, keys)
+    if diff.table is None:
+        assert versions[0].digest == versions[1].digest
+        assert want == {
+            "added": 0,
+            "removed": 0,
+            "changed": 0,
+            "repeated": want["repeated"],
+            "cells": {},
+            "reordered": False,
+        }
+        return
+    table = diff.table
+    cells = {column.name: column.changed for column in table.columns.values() if column.changed}
+    got = {name: getattr(table, name) for name in ("added", "removed", "changed", "repeated")}
+    reordered = table.reordered and not table.changed
+    assert got | {"cells": cells, "reordered": reordered} == want
+    assert table.unchanged + table.changed + table.removed == before.height
+    assert table.unchanged + table.changed + table.added == after.height
+    assert len(table.added_rows) == min(table.added, 10)
+
+
+@pytest.mark.parametrize("key", [["id"], ["text"], ["id", "text"], None])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_in_memory_and_in_parts_say_the_same_of_many_rows(
+    make_project, monkeypatch, key: list[str] | None, shuffled: bool
+) -> None:
+    rows = 20_000
+    before = pl.DataFrame({"id": range(rows)}).with_columns(
+        text=pl.format("customer {} of the shop", "id"), x=pl.col("id") * 0.5, kind=pl.col("id") % 7
+    )
+    after = before.filter(pl.col("id") % 200 != 0).with_columns(
+        x=pl.when(pl.col("id") % 100 == 1).then(pl.col("x") + 1).otherwise(pl.col("x"))
+    )
+    new = before.head(50).with_columns(id=pl.col("id") + rows, text=pl.lit("new ") + pl.col("text"))
+    after = pl.concat([after, new])
+    if shuffled:
+        after = after.sample(fraction=1, shuffle=True, seed=3)
+    project = make_project()
+    versions = [project.datasets.commit("t", table) for table in (before, after)]
+    whole = project.datasets.diff(*versions, key=key)
+    assert whole.table.matched == ("key given" if key else "key inferred")
+    assert (whole.changed, whole.added, whole.removed) == (200, 50, 100)
+    monkeypatch.setattr(memory, "available", lambda: 1_000_000)
+    cut = project.datasets.diff(*versions, key=key)
+    one, other = whole.to_dict(), cut.to_dict()
+    assert one == other
+
+
+def test_a_hash_that_is_the_same_for_all_rows_hides_nothing(make_project, monkeypatch) -> None:
+    """Rows are brought together by hashes: with the worst of hashes, the answer is the same."""
+    flat = pl.DataFrame.hash_rows
+    monkeypatch.setattr(pl.DataFrame, "hash_rows", lambda self, *seeds: flat(self) % 3)
+    single = pl.Series.hash
+    monkeypatch.setattr(pl.Series, "hash", lambda self, *seeds: single(self) % 2)
+    before = pl.DataFrame({"k": [f"key {place}" for place in range(40)], "v": range(40)})
+    after = (
+        before.reverse().with_columns(v=pl.when(pl.col("v") == 7).then(70).otherwise(pl.col("v"))).head(39)
+    )
+    project = make_project()
+    versions = [project.datasets.commit("t", table) for table in (before, after)]
+    keyed = project.datasets.diff(*versions, key="k")
+    assert (keyed.changed, keyed.added, keyed.removed) == (1, 0, 1)
+    assert keyed.to_dict()["changed"] == [{"key": "key 7", "changes": {"v": [7, 70]}}]
+    whole = project.datasets.diff(*versions)
+    assert (whole.changed, whole.added, whole.removed) == (0, 1, 2)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from .commands import Session, command_tree
+from .commands import Session, tree_for
 from .errors import MLOpsError
 
 _SIGNALLED = 128  # what shells add to the number of the signal that ended a command
@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     session = Session()
     try:
-        tree = command_tree()
+        tree = tree_for(arguments)
         value = tree.main(arguments, prog_name="mlops", standalone_mode=False, obj=session)
         if not isinstance(value, int) and value is not None:
             _show(value, session)

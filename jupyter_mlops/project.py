@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,10 @@ from .config import FILE, Config, read_config
 from .errors import BadInput, ProjectNotFound
 from .people import Actor, Members, identify
 from .people.actor import VARIABLES
-from .store import AuditReport, Event, Store
+from .store import AuditReport, Event, Store, Transaction
 
 if TYPE_CHECKING:
-    from .datasets import Datasets
+    from .datasets import Datasets, Node
     from .datasets.remotes import Remotes
     from .monitoring import DriftReport
     from .monitoring.alerts import Alerts
@@ -67,12 +67,11 @@ class Project:
     def datasets(self) -> Datasets:
         """The datasets and their versions."""
         from .datasets import Datasets
-        from .models.lineage import models_of
         from .runs.context import follow
         from .runs.lineage import RunLinks
 
         datasets = Datasets(
-            self.store, self.people, self.objects, self.remotes, RunLinks(models_of), self._tidy
+            self.store, self.people, self.objects, self.remotes, RunLinks(_models_of), self._tidy
         )
         # what is read and committed inside a run becomes its inputs and outputs, whoever opened the project
         follow(datasets, self.root)
@@ -163,6 +162,12 @@ class Project:
 
     def __repr__(self) -> str:
         return f"<Project {self.config.name} at {self.root}, {self.actor.name} acting>"
+
+
+def _models_of(source: Store | Transaction, runs: Sequence[str]) -> tuple[Node, ...]:
+    from .models.lineage import models_of  # a listing of data needs no models
+
+    return models_of(source, runs)
 
 
 def init_project(

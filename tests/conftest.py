@@ -129,3 +129,4 @@ def _no_leftover_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLOPS_RUN", "MLOPS_STORE", "JUPYTERHUB_USER", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"):
         with contextlib.suppress(KeyError):
             monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLOPS_UPKEEP", "off")  # no process is left behind

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .figure import (
     Figure,
     GraphNode,
@@ -15,7 +17,6 @@ from .figure import (
     parallel,
     scatter,
 )
-from .vegalite import png, svg, vega_lite
 
 __all__ = [
     "Figure",
@@ -33,3 +34,27 @@ __all__ = [
     "svg",
     "vega_lite",
 ]
+
+
+def vega_lite(figure: Figure, theme: str = "auto") -> dict[str, Any]:
+    """Return ``figure`` as a Vega-Lite 5 specification with its data inside.
+
+    ``theme`` "auto" is transparent and can be read on light and on dark; "light" and "dark" are opaque.
+    """
+    from . import vegalite  # most commands draw nothing
+
+    return vegalite.vega_lite(figure, theme)
+
+
+def svg(figure: Figure, theme: str = "auto") -> str:
+    """Return ``figure`` as an SVG document."""
+    from . import vegalite
+
+    return vegalite.svg(figure, theme)
+
+
+def png(figure: Figure, scale: float = 2.0, theme: str = "light") -> bytes:
+    """Return ``figure`` as a PNG image with ``scale`` pixels to a unit; opaque unless ``theme`` is "auto"."""
+    from . import vegalite
+
+    return vegalite.png(figure, scale, theme)

@@ -2,6 +2,6 @@
 
 from .session import Session
 from .table import Verb, verb
-from .tree import chat_tree, command_tree, verbs
+from .tree import chat_tree, command_tree, tree_for, verbs
 
-__all__ = ["Session", "Verb", "chat_tree", "command_tree", "verb", "verbs"]
+__all__ = ["Session", "Verb", "chat_tree", "command_tree", "tree_for", "verb", "verbs"]

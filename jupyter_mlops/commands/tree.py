@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -12,9 +12,23 @@ import click
 from ..errors import close_matches
 from .table import Verb, global_options, registered
 
-_MODULES = ("project", "data", "runs", "models", "approvals", "policy", "monitoring", "audit", "demo")
+_MODULES = (
+    "project",
+    "data",
+    "remotes",
+    "storage",
+    "runs",
+    "models",
+    "approvals",
+    "policy",
+    "monitoring",
+    "audit",
+    "demo",
+)
+_PARTS = {"data": ("data", "remotes", "storage")}  # the modules of a noun, all of them
 _NOUNS = {
     "data": "Versioned datasets.",
+    "data remote": "Places that versions are pushed to and pulled from.",
     "runs": "Runs and sweeps of notebooks.",
     "models": "Registered models.",
     "approvals": "Requests to move an alias.",
@@ -45,6 +59,8 @@ def verbs() -> dict[tuple[str, ...], Verb]:
     """Return every verb of the product and of the packages that add to it, by its path."""
     for module in _MODULES:
         import_module(f"{__package__}.{module}")
+    from importlib.metadata import entry_points
+
     for point in entry_points(group="mlops.commands"):
         point.load()
     return registered()
@@ -56,6 +72,19 @@ def command_tree() -> click.Group:
     return _tree(verbs())
 
 
+def tree_for(words: Sequence[str]) -> click.Group:
+    """Return the tree for one command line: of a noun's verbs alone where it begins with such a noun.
+
+    Loading the others takes longer than most commands do.
+    """
+    noun = words[0] if words else ""
+    if noun not in _PARTS:
+        return command_tree()
+    for module in _PARTS[noun]:
+        import_module(f"{__package__}.{module}")
+    return _tree({path: verb for path, verb in registered().items() if path[0] == noun})
+
+
 @cache
 def chat_tree() -> click.Group:
     """Return the click tree of the verbs that may be typed in Slack."""
@@ -63,19 +92,16 @@ def chat_tree() -> click.Group:
 
 
 def _tree(table: dict[tuple[str, ...], Verb]) -> click.Group:
-    root = _group("mlops", _HELP, table.get(("status",)))
-    nouns: dict[str, click.Group] = {}
+    nouns: dict[tuple[str, ...], click.Group] = {(): _group("mlops", _HELP, table.get(("status",)))}
     for path, verb in table.items():
-        if len(path) == 1:
-            root.add_command(verb.command)
-            continue
-        noun = path[0]
-        if noun not in nouns:
-            lone = next((v for p, v in table.items() if p[0] == noun and v.alone), None)
-            nouns[noun] = _group(noun, _NOUNS.get(noun, ""), lone)
-            root.add_command(nouns[noun])
-        nouns[noun].add_command(verb.command)
-    return root
+        for end in range(1, len(path)):
+            noun = path[:end]
+            if noun not in nouns:
+                lone = next((v for p, v in table.items() if p[:-1] == noun and v.alone), None)
+                nouns[noun] = _group(noun[-1], _NOUNS.get(" ".join(noun), ""), lone)
+                nouns[noun[:-1]].add_command(nouns[noun])
+        nouns[path[:-1]].add_command(verb.command)
+    return nouns[()]
 
 
 def _group(name: str, text: str, lone: Verb | None) -> click.Group:

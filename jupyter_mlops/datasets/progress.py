@@ -1,19 +1,42 @@
-"""Progress: how far a long commit or checkout is. Used here; nothing is shown in the first second."""
+"""Progress: how far a long operation on datasets is. Nothing is shown in the first second, nor loaded."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+_QUIET_SECONDS = 1.0
 
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar for ``total`` bytes; the block gets a function to call with each number of bytes done."""
-    from tqdm.auto import tqdm
+    bar: Any = None
+    done = 0
+    begun = time.monotonic()
 
-    with tqdm(total=total, desc=title, unit="B", unit_scale=True, delay=1, leave=False) as bar:
-
-        def advance(count: int) -> None:
+    def advance(count: int) -> None:
+        nonlocal bar, done
+        done += count
+        if bar is not None:
             bar.update(count)
+        elif time.monotonic() - begun >= _QUIET_SECONDS and done < total:
+            bar = _bar(title, total, done)
 
+    try:
         yield advance
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _bar(title: str, total: int, done: int) -> Any:
+    if "IPython" in sys.modules:
+        from tqdm.auto import tqdm
+    else:  # the same in a terminal, without loading asyncio
+        from tqdm import tqdm  # type: ignore[assignment]  # its two spellings
+
+    return tqdm(total=total, initial=done, desc=title, unit="B", unit_scale=True, leave=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StoreFailed
@@ -21,10 +22,10 @@ def migrate(store: Store, component: str, package: str) -> None:
 
     A line ``-- append-only: TABLE`` makes that table refuse UPDATE and DELETE. All of it is one transaction.
     """
+    spec = find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
     scripts = sorted(
-        (int(entry.name.split("_")[0]), entry.read_text("utf-8"))
-        for entry in files(package).iterdir()
-        if entry.name.endswith(".sql")
+        (int(path.name.split("_")[0]), path) for folder in folders for path in Path(folder).glob("*.sql")
     )
     latest = scripts[-1][0]
     if _current(store, component) == latest:
@@ -37,9 +38,10 @@ def migrate(store: Store, component: str, package: str) -> None:
                 f"the store was written by a newer version of {component} ({current}, known: {latest})",
                 "pip install --upgrade jupyter-mlops",
             )
-        for number, script in scripts:
+        for number, path in scripts:
             if number <= current:
                 continue
+            script = path.read_text("utf-8")
             for statement in statements(script):
                 execute(statement)
             for line in script.splitlines():

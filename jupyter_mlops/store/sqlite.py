@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from ..errors import BadInput, StoreFailed
 
@@ -27,6 +27,7 @@ _NETWORK_FILE_SYSTEMS = (
     "drvfs",
 )
 _BUSY_SECONDS = 60.0
+_POLL_SECONDS = 0.002
 _WORKING_SPACE = 1 << 20
 
 
@@ -110,20 +111,47 @@ class SQLiteEngine:
         if not self.serialised:
             yield
             return
-        lock = FileLock(f"{self.path}.lock", timeout=_BUSY_SECONDS, poll_interval=0.002, mode=0o600)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise StoreFailed(
-                f"the store {self.path.name} is locked by another process for {_BUSY_SECONDS:g} s",
-                "repeat when that process is done",
-            ) from None
-        except OSError as error:
-            raise self.translated(error) from error
-        try:
+        with _locked(Path(f"{self.path}.lock"), self.translated):
             yield
-        finally:
-            lock.release()
+
+
+@contextmanager
+def _locked(path: Path, translated: Callable[[Exception], StoreFailed]) -> Iterator[None]:
+    """Hold a lock between processes, which the system lets go of when its holder dies."""
+    late = StoreFailed(
+        f"the store {path.stem} is locked by another process for {_BUSY_SECONDS:g} s",
+        "repeat when that process is done",
+    )
+    if os.name != "posix":
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(path, timeout=_BUSY_SECONDS, poll_interval=_POLL_SECONDS):
+                yield
+        except Timeout:
+            raise late from None
+        return
+    import fcntl  # filelock would do the same, and takes as long to import as a listing to make
+
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise translated(error) from error
+    try:
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise late from None
+                time.sleep(_POLL_SECONDS)
+            except OSError as error:
+                raise translated(error) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def refuse_network_file_system(folder: Path) -> None:

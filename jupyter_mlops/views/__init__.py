@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import data, diff, formats, lineage, models, monitoring, project, promotion, remotes, runs  # noqa: F401 they register their views
+from . import formats
 from .bundle import bundle
 from .dispatch import view
 from .html import escape, to_html

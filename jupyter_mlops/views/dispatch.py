@@ -1,10 +1,16 @@
-"""The dispatch: which function sees which value. Modules register theirs; faces call ``view``."""
+"""The dispatch: which function sees which value. Modules register theirs; faces call ``view``.
+
+A module of views is loaded when a value of its ring is first seen: most commands show values of one ring.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from ..charts import Figure
@@ -16,6 +22,23 @@ See = Callable[[Sequence[Any]], View]
 _listings: dict[str, See] = {}
 _kinds: dict[type, str] = {}
 _MOST_ROWS = 200
+# where the values of a package are seen; what is not found there is looked for everywhere
+_HOMES = {
+    "datasets.diff": "diff",
+    "datasets.lineage": "lineage",
+    "datasets.transfer": "remotes",
+    "datasets": "data",
+    "store.aliases": "data",
+    "store": "project",
+    "people": "project",
+    "automation.overview": "project",
+    "automation": "project",
+    "objects": "storage",
+    "runs": "runs",
+    "models": "models",
+    "promotion": "promotion",
+    "monitoring": "monitoring",
+}
 _PLACES = {
     "data": "data",
     "model": "models",
@@ -28,6 +51,8 @@ _PLACES = {
 @singledispatch
 def view(value: Any) -> View:
     """Return how ``value`` is seen. Every value has a view; one of an unknown type shows its dictionary."""
+    if _loaded_for(type(value), lambda: view.dispatch(type(value)) is not view.dispatch(object)):
+        return view(value)
     name = formats.clean(getattr(value, "ref", "") or type(value).__name__)
     if not hasattr(value, "to_dict"):
         said = formats.plain(value)
@@ -56,6 +81,7 @@ def listing(kind: str, item: type | None = None) -> Callable[[See], See]:
 
 @view.register
 def _(value: Listing) -> View:
+    _loaded_for(type(value.items[0]) if value.items else None, lambda: value.kind in _listings)
     see = _listings.get(value.kind)
     return see(value.items) if see is not None else _unknown(value.kind, value.items)
 
@@ -63,6 +89,8 @@ def _(value: Listing) -> View:
 @view.register(tuple)
 @view.register(list)
 def _(value: Sequence[Any]) -> View:
+    if value:
+        _loaded_for(type(value[0]), lambda: type(value[0]) in _kinds)
     kind = _kinds.get(type(value[0]), "values") if value else "values"
     return view(Listing(kind, tuple(value)))
 
@@ -72,6 +100,18 @@ def _(value: Figure) -> View:
     title = value.title or "figure"
     # the title stands above the picture already
     return View(title, title, "plain", (Picture(replace(value, title="")),))
+
+
+def _loaded_for(kind: type | None, known: Callable[[], bool]) -> bool:
+    """Load modules of views until the wanted one is ``known``, the likely one first; say whether it is."""
+    names = sorted(module.name for module in iter_modules([str(Path(__file__).parent)]))
+    home = (kind.__module__ if kind else "").removeprefix(f"{__package__.rpartition('.')[0]}.")
+    likely = [_HOMES[place] for place in _HOMES if f"{home}.".startswith(f"{place}.")]
+    for name in [*(one for one in likely if one in names), *names]:
+        if known():
+            return True
+        import_module(f"{__package__}.{name}")
+    return known()
 
 
 @dataclass(frozen=True, slots=True)

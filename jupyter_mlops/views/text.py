@@ -61,14 +61,23 @@ def to_text(view: View, width: int = WIDTH, colour: bool = False) -> str:
 
 
 def print_view(view: View, stream: TextIO | None = None) -> None:
-    """Write ``view`` to ``stream`` (else standard output): as wide as the terminal, coloured only on one."""
+    """Write ``view`` to ``stream`` (else standard output), coloured only on a terminal.
+
+    As wide as the terminal; where there is none, as ``$COLUMNS`` says.
+    """
     out = stream or sys.stdout
     terminal = out.isatty()
-    width = shutil.get_terminal_size((WIDTH, 24)).columns if terminal else WIDTH
+    # who pipes may still say how wide it is to be
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if terminal else _columns()
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     text = to_text(view, width, colour)
     encoding = out.encoding or "utf-8"
     out.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _columns() -> int:
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if said.isdecimal() and int(said) else WIDTH
 
 
 class _Page:

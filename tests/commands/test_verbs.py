@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import click
 import pytest
@@ -12,7 +14,9 @@ from jupyter_mlops.people import Role
 
 VERBS = {
     "init", "status", "whoami", "demo", "up", "worker",
-    "data commit", "data list", "data versions", "data show", "data alias", "data checkout",
+    "data commit", "data list", "data versions", "data show", "data diff", "data alias", "data checkout",
+    "data push", "data pull", "data remote add", "data remote list", "data remote remove",
+    "data verify", "data compact", "data gc",
     "run", "runs list", "runs show", "runs compare", "runs stop", "runs resume",
     "models register", "models list", "models versions", "models show", "models gate", "models history",
     "promote", "rollback", "approvals list", "approvals show", "approve", "reject", "revoke",
@@ -26,7 +30,7 @@ def paths_of(tree: click.Group) -> set[str]:
     found = set()
     for name, command in tree.commands.items():
         if isinstance(command, click.Group):
-            found |= {f"{name} {verb}" for verb in command.commands}
+            found |= {f"{name} {verb}" for verb in paths_of(command)}
         else:
             found.add(name)
     return found
@@ -56,3 +60,16 @@ def test_every_verb_has_a_role_a_help_text_and_a_parameter_for_each_argument(nam
 def test_chat_never_executes() -> None:
     forbidden = {"run", "demo", "up", "worker", "init", "data commit", "models register", "policy apply"}
     assert not paths_of(chat_tree()) & forbidden
+
+
+@pytest.mark.parametrize("noun", ["data"])
+def test_a_noun_that_is_loaded_alone_has_all_its_verbs(noun: str) -> None:
+    code = (
+        "from jupyter_mlops.commands import tree_for\n"
+        "def names(tree):\n"
+        "    return {n: names(c) if hasattr(c, 'commands') else 0 for n, c in tree.commands.items()}\n"
+        f"alone = names(tree_for(['{noun}', 'list']))\n"
+        "import sys; assert 'jupyter_mlops.commands.runs' not in sys.modules\n"
+        f"assert alone == {{'{noun}': names(tree_for([]))['{noun}']}}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

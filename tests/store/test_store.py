@@ -193,7 +193,7 @@ def test_what_keeps_the_file_from_being_used_is_one_clear_line(
 ) -> None:
     engine = SQLiteEngine(tmp_path / "store.sqlite")
     engine.serialised = True
-    monkeypatch.setattr("filelock.FileLock.acquire", _raising(OSError(errno.EROFS, "Read-only file system")))
+    monkeypatch.setattr("fcntl.flock", _raising(OSError(errno.EROFS, "Read-only file system")))
     with pytest.raises(StoreFailed, match="Read-only file system") as refused:
         engine.connect()
     assert "may write there" in refused.value.hint

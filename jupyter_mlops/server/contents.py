@@ -19,6 +19,7 @@ from ..store import Event
 from ..value import Listing, Value
 
 EVENTS_A_PAGE = 50
+EARLIER_VERSIONS = 8
 # not every module: verbs that other packages add are no business of the page, nor may their failures be
 _VERBS_OF = ("approvals", "audit", "data", "models", "monitoring", "policy", "project", "runs")
 RUNS_AT_FIRST, RUNS_AT_MOST = 50, 1_000
@@ -178,10 +179,23 @@ def dataset(project: Project, asked: Asked) -> Page:
 
 
 def data_version(project: Project, asked: Asked) -> Page:
-    """One version of a dataset."""
+    """One version of a dataset, where it comes from, and a way to what it changed."""
     name, number = asked.words
-    found = ask(project, "data show", (f"{name}@v{number}",))
-    return _one(asked, found, "data", [("Data", "data"), (name, f"data/{name}")])
+    ref = f"{name}@v{number}"
+    found = ask(project, "data show", (ref,))
+    page = _one(asked, found, "data", [("Data", "data"), (name, f"data/{name}")])
+    numbers = [one.number for one in project.datasets.versions(name) if one.number < int(number)]
+    earlier = [(f"v{one}", f"data/{name}/{number}/diff/{one}") for one in numbers[:EARLIER_VERSIONS]]
+    lineage = asked.draw(ask(project, "data lineage", (ref,)), heading=2)
+    return replace(page, template="data.html", data={**page.data, "earlier": earlier, "lineage": lineage})
+
+
+def data_diff(project: Project, asked: Asked) -> Page:
+    """What one version of a dataset changed against an earlier one."""
+    name, number, earlier = asked.words
+    found = ask(project, "data diff", (f"{name}@v{earlier}", f"{name}@v{number}"))
+    trail = [("Data", "data"), (name, f"data/{name}"), (f"v{number}", f"data/{name}/{number}")]
+    return _one(asked, found, "data", trail)
 
 
 def models(project: Project, asked: Asked) -> Page:

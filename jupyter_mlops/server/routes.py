@@ -27,6 +27,7 @@ def _pages() -> list[Route]:
         (r"/mlops/data/?", shows(contents.data_list, "data")),
         (rf"/mlops/data/{_NAME}/?", shows(contents.dataset, "data")),
         (rf"/mlops/data/{_NAME}/{_NUMBER}/?", shows(contents.data_version, "data")),
+        (rf"/mlops/data/{_NAME}/{_NUMBER}/diff/{_NUMBER}/?", shows(contents.data_diff, "data")),
         (r"/mlops/models/?", shows(contents.models, "models")),
         (rf"/mlops/models/{_NAME}/?", shows(contents.model, "models")),
         (rf"/mlops/models/{_NAME}/{_NUMBER}/?", shows(contents.model_version, "models")),
@@ -53,6 +54,8 @@ def _rest() -> list[Route]:
         (rf"{api}/data", reads("data list", "data")),
         (rf"{api}/data/{_NAME}", reads("data versions", "data")),
         (rf"{api}/data/{_NAME}/{_NUMBER}", reads("data show", "data", word=_ref)),
+        (rf"{api}/data/{_NAME}/{_NUMBER}/lineage", reads("data lineage", "data", word=_ref)),
+        (rf"{api}/data/{_NAME}/{_NUMBER}/diff/{_NUMBER}", reads("data diff", "data", word=_refs)),
         (rf"{api}/models", reads("models list", "models")),
         (rf"{api}/models/{_NAME}", reads("models versions", "models")),
         (rf"{api}/models/{_NAME}/{_NUMBER}", reads("models show", "models", word=_ref)),
@@ -71,3 +74,7 @@ def _rest() -> list[Route]:
 
 def _ref(name: str, number: str) -> tuple[str, ...]:
     return (f"{name}@v{number}",)
+
+
+def _refs(name: str, number: str, earlier: str) -> tuple[str, ...]:
+    return (f"{name}@v{earlier}", f"{name}@v{number}")

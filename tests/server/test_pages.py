@@ -52,6 +52,7 @@ def test_every_thing_has_its_page_and_every_link_leads_somewhere(serve: Serve, t
         "data/customers",
         "data/customers/1",
         "data/customers/2",
+        "data/customers/2/diff/1",
         "models/churn-model",
         "models/churn-model/1",
         f"approvals/{ask.id}",
@@ -146,13 +147,18 @@ def test_rest_answers_with_what_the_verbs_return(serve: Serve, told: Project) ->
         "customers@v2",
         "customers@v1",
     ]
-    assert bo.get("mlops/api/data/customers/2").json() == told.datasets.get("customers@v2").to_dict()
+    described = told.datasets.get("customers@v2").describe()
+    assert bo.get("mlops/api/data/customers/2").json() == described.to_dict()
     assert bo.get("mlops/api/models/churn-model/1").json() == told.models.get("churn-model@v1").to_dict()
     assert [item["id"] for item in bo.get("mlops/api/runs?where=metrics.auc+%3E+0.8").json()["items"]] == [
         run.id
     ]
     assert bo.get(f"mlops/api/runs/{run.id}").json()["metrics"] == {"auc": 0.81}
     assert bo.get("mlops/api/models/churn-model/history/challenger").json()["items"][0]["number"] == 1
+    assert bo.get("mlops/api/data/customers/2/diff/1").json()["rows"] == [400, 500]
+    assert "run:" + run.id in {
+        node["ref"] for node in bo.get("mlops/api/data/customers/1/lineage").json()["nodes"]
+    }
     assert bo.get("mlops/api/alerts").json()["items"][0]["state"] == "open"
     assert bo.get("mlops/api/audit?limit=3").json()["items"][-1]["verb"] == "alert.opened"
     assert bo.get("mlops/api/audit/verify").json()["ok"] is True

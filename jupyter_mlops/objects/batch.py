@@ -21,7 +21,7 @@ from .chunker import Chunker
 from .codec import packed, unpacked
 from .pack import CHUNK, GROUP, RECIPE, Head, Pack, parsed, recipe_payload, record
 from .packing import Packed, Packing
-from .source import changed, opened, state_of
+from .source import changed, opened
 from .tree import Entry, store_tree
 
 if TYPE_CHECKING:
@@ -180,8 +180,9 @@ class Batch:
         count = 0
         left = memoryview(b"")
         final = False
+        slabs = _Slabs(min(_SLAB, expected + 1) + self._settings.maximum, _AHEAD + 2)
         while not final:
-            slab = memoryview(bytearray(len(left) + min(_SLAB, max(expected - total, 0) + 1)))
+            slab = slabs.next()[: len(left) + min(_SLAB, max(expected - total, 0) + 1)]
             slab[: len(left)] = left
             filled = len(left)
             while filled < len(slab):
@@ -240,6 +241,22 @@ class Batch:
             raise ValueError("its sizes do not add up")
 
 
+class _Slabs:
+    """Memory that is used again and again: what was read into one is worked on when the last one comes up."""
+
+    def __init__(self, size: int, count: int) -> None:
+        self._size = size
+        self._count = count
+        self._slabs: deque[memoryview] = deque()
+
+    def next(self) -> memoryview:
+        if len(self._slabs) < self._count:
+            self._slabs.append(memoryview(bytearray(self._size)))
+        else:
+            self._slabs.rotate(-1)
+        return self._slabs[-1]
+
+
 def _content(path: str | Path, limit: int) -> bytes | None:
     """Return the bytes of a small regular file, or ``None`` if it is not one or something is odd about it."""
     try:
@@ -248,11 +265,14 @@ def _content(path: str | Path, limit: int) -> bytes | None:
         return None
     try:
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode) or before.st_size > limit:
+        size = before.st_size
+        if not stat.S_ISREG(before.st_mode) or size > limit:
             return None
-        data = os.read(descriptor, before.st_size + 1)
-        same = len(data) == before.st_size and state_of(os.fstat(descriptor)) == state_of(before)
-        return data if same else None
+        data = os.read(descriptor, size + 1)
+        after = os.fstat(descriptor)
+        # whoever writes to an open file moves its times
+        unchanged = before.st_mtime_ns == after.st_mtime_ns and before.st_ctime_ns == after.st_ctime_ns
+        return data if unchanged and len(data) == size == after.st_size else None
     except OSError:
         return None
     finally:

@@ -28,6 +28,7 @@ from .durable import sync
 
 CHUNK, RECIPE, GROUP = 0, 1, 2
 FULL, LIMIT = 32 << 20, 64 << 20
+MOST = 20_000  # records in a pack, whose heads are in memory until it is closed
 HEADER = b"MLOPSPAK" + struct.pack("<H6x", 1)
 _MAGIC, _END = b"RCRD", b"MLOPSEND"
 _FIXED = struct.Struct("<4sBBHHII")
@@ -37,6 +38,7 @@ _OFFSET = struct.Struct("<Q")
 _TRAILER = struct.Struct("<QQ32s8s")
 _STEP = struct.Struct("<32sI")
 _DIGEST, _CHECK = 32, 16
+_LEAST = _FIXED.size + _CHECK
 _READ = 4 << 20
 
 
@@ -53,7 +55,7 @@ class Head(NamedTuple):
     @property
     def length(self) -> int:
         """How many bytes the head takes."""
-        return _FIXED.size + _MEMBER.size * len(self.members) + _DIGEST * len(self.bases) + _CHECK
+        return _LEAST + _MEMBER.size * len(self.members) + _DIGEST * len(self.bases)
 
     @property
     def total(self) -> int:
@@ -91,9 +93,8 @@ def plain_record(codec: int, size: int, payload: Buffer, digest: bytes) -> tuple
     stored = len(payload)
     members = ((digest, size),)
     head = _PLAIN.pack(_MAGIC, CHUNK, codec, 1, 0, size, stored, digest, size)
-    check = blake3(head)
-    check.update(payload)
-    return b"".join((head, check.digest(_CHECK), payload)), Head(CHUNK, codec, size, stored, members, ())
+    check = blake3(b"".join((head, payload))).digest(_CHECK)  # a second call for few bytes costs more
+    return b"".join((head, check, payload)), Head(CHUNK, codec, size, stored, members, ())
 
 
 def head_of(data: Buffer, offset: int = 0) -> Head:
@@ -166,17 +167,18 @@ class PackWriter:
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, data: Buffer, heads: Iterable[Head]) -> int:
+    def add(self, data: bytes, heads: Iterable[Head]) -> int:
         """Append whole records, one after the other in ``data``, and return where the first one starts."""
-        start = at = self.size
-        view = memoryview(data)
+        start = 0
         for head in heads:
-            self._records.append((at, head))
-            self._footer.append(_OFFSET.pack(at) + bytes(view[at - start : at - start + head.length]))
-            at += head.total
-        self._write(view)
-        self.size = at
-        return start
+            length = head.length
+            self._records.append((self.size + start, head))
+            self._footer += (_OFFSET.pack(self.size + start), data[start : start + length])
+            start += length + head.stored
+        offset = self.size
+        self._write(data)
+        self.size += start
+        return offset
 
     def close(self) -> Pack:
         """Write the footer, make the file durable and return what it is."""

@@ -21,7 +21,7 @@ from .blob import Buffer
 from .codec import packed, packed_together
 from .durable import make_durable, placed, storing
 from .index import ChunkIndex, Place
-from .pack import FULL, LIMIT, Head, Pack, PackWriter, pack_path, plain_record
+from .pack import FULL, LIMIT, MOST, Head, Pack, PackWriter, pack_path, plain_record
 
 WORKERS = 2
 _AHEAD = 3
@@ -203,7 +203,7 @@ class Packing:
                 self._count += 1
                 self._writer = PackWriter(self._aside / f"{self._count}.pack")
             self._writer.add(data, heads)
-            if self._writer.size >= FULL:
+            if self._writer.size >= FULL or len(self._writer) >= MOST:
                 self._close_pack()
 
     def _close_pack(self) -> None:

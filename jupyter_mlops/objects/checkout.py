@@ -34,6 +34,7 @@ Found = Mapping[str, str | None]
 _NAMED = 5
 _PART = ".mlops-", ".part"
 _CONTENT = "new"
+_WORTH = 1 << 20  # smaller files are written as fast as they are linked
 _ONLY = ""  # the path of a file that is not in a folder
 
 
@@ -81,7 +82,8 @@ def place_tree(
 
 
 def _place(objects: Objects, files: Sequence[Entry], path: Path, advance: Advance, manner: Manner) -> None:
-    before = None
+    before: Snapshot | None = None
+    found: Found = {}
     if not _is_free(path, files):
         before, found = _found(objects, path)
         wanted = {entry.path: entry.digest for entry in files}
@@ -95,7 +97,10 @@ def _place(objects: Objects, files: Sequence[Entry], path: Path, advance: Advanc
             raise _occupied(path, lost, manner.hint)
     with _beside(path, sum(entry.size for entry in files)) as folder:
         new = folder / _CONTENT
-        _write(objects, files, folder, advance, manner.link)
+        _make_folders(files, folder)
+        rest = files if manner.link else _reuse(files, found, path, new, advance)
+        _write(objects, rest, folder, advance, manner.link)
+        make_written_durable(folder, [_named(entry.path) for entry in files])
         if before is None:
             _move(new, path)
         else:
@@ -103,24 +108,60 @@ def _place(objects: Objects, files: Sequence[Entry], path: Path, advance: Advanc
         make_durable(path.parent)
 
 
-def _write(objects: Objects, files: Sequence[Entry], folder: Path, advance: Advance, link: bool) -> None:
-    """Write the files as ``new`` in the folder made for them, verified and durable."""
-    named = [
-        Entry(f"{_CONTENT}/{entry.path}" if entry.path else _CONTENT, entry.mode, entry.size, entry.digest)
-        for entry in files
-    ]
+def _make_folders(files: Sequence[Entry], folder: Path) -> None:
     if os.name != "posix":
         for entry in files:
             _check_portable(entry.path)
     if not files:
         (folder / _CONTENT).mkdir()
-    for inner in sorted({entry.path.rpartition("/")[0] for entry in named} - {""}):
+    for inner in sorted({_named(entry.path).rpartition("/")[0] for entry in files} - {""}):
         (folder / inner).mkdir(parents=True, exist_ok=True)
+
+
+def _reuse(files: Sequence[Entry], found: Found, path: Path, new: Path, advance: Advance) -> Sequence[Entry]:
+    """Give large files that stay as they are a second name in ``new``, and return the files to be written.
+
+    The first name goes with the old folder. They are compared with their address like all others.
+    """
+    if not found or _ONLY in found:
+        return files
+    new.chmod(stat.S_IMODE(path.stat().st_mode))  # a folder that was closed to others stays closed
+    rest = []
+    for entry in files:
+        same = entry.size >= _WORTH and found.get(entry.path) == entry.digest
+        if same and _linked(path / entry.path, new / entry.path, entry):
+            advance(entry.size)
+        else:
+            rest.append(entry)
+    return rest
+
+
+def _linked(place: Path, name: Path, entry: Entry) -> bool:
+    """Give a file that has one name and the right mode another, if its content is right too."""
+    status = place.lstat()
+    if status.st_nlink != 1 or stat.S_IMODE(status.st_mode) != entry.mode:
+        return False
+    try:
+        os.link(place, name)
+    except OSError:  # no links to files here
+        return False
+    if hashed(os.fspath(name)) == entry.digest:
+        return True
+    name.unlink()
+    return False
+
+
+def _write(objects: Objects, files: Sequence[Entry], folder: Path, advance: Advance, link: bool) -> None:
+    """Write the files as ``new`` in the folder made for them, verified."""
+    named = [Entry(_named(entry.path), entry.mode, entry.size, entry.digest) for entry in files]
     if link:
         Copies(objects).link_files(named, folder, advance)
     else:
         write_files(objects, named, folder, advance)
-    make_written_durable(folder, [entry.path for entry in named])
+
+
+def _named(path: str) -> str:
+    return f"{_CONTENT}/{path}" if path else _CONTENT
 
 
 def _move(new: Path, path: Path) -> None:

@@ -159,6 +159,25 @@ def test_the_owner_of_the_place_says_what_would_be_lost(objects: Objects, tmp_pa
     assert seen == [{"README": old["README"], "pipe": None}]
 
 
+def test_large_files_that_stay_are_not_written_again(objects: Objects, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    place(objects, kept(objects, FILES), out)
+    out.chmod(0o700)
+    before = inodes(out)
+    done: list[int] = []
+    place(objects, kept(objects, NEW), out, Manner(lost=lambda _: ()), done)
+    assert content(out) == NEW
+    assert sum(done) == sum(map(len, NEW.values()))
+    assert inodes(out)["2024/deep/er/noise"] == before["2024/deep/er/noise"]
+    assert inodes(out)["README"] != before["README"]
+    assert out.stat().st_mode & 0o777 == 0o700
+    # one that has another name besides, or is read-only, is nobody's to share
+    (out / "2024/deep/er/noise").chmod(0o444)
+    place(objects, kept(objects, FILES), out, Manner(lost=lambda _: ()))
+    assert inodes(out)["2024/deep/er/noise"] != before["2024/deep/er/noise"]
+    assert (out / "2024/deep/er/noise").stat().st_mode & 0o777 == 0o644
+
+
 def test_what_is_missing_is_no_loss(objects: Objects, tmp_path: Path) -> None:
     entries, out = kept(objects, FILES), tmp_path / "out"
     place(objects, entries, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,11 @@ class Models:
             "SELECT * FROM model_versions WHERE model = :model ORDER BY number DESC", model=name
         )
         return tuple(self._version(row) for row in rows)
+
+    def roots(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield all stored bytes that models need: whose they are, their digest, whether that is a tree's."""
+        for row in self._store.all("SELECT model, number, digest FROM model_versions"):
+            yield f"{KIND}:{row['model']}@v{row['number']}", row["digest"], True
 
     def history(self, name: str, alias: str) -> tuple[AliasMove, ...]:
         """Return every move of ``alias``, newest first: from what to what, by whom, why, by what approval."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,11 @@ class GarbageReport(Value):
     trash: int
     emptied: int
     absent: int
+    restored: int = 0
+
+    def with_restored(self, restored: int) -> GarbageReport:
+        """Return the report, saying that so many bytes came back from the trash."""
+        return replace(self, restored=restored)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready types."""
@@ -63,6 +68,7 @@ class GarbageReport(Value):
             "trash": self.trash,
             "emptied": self.emptied,
             "absent": self.absent,
+            "restored": self.restored,
         }
 
 

@@ -11,9 +11,9 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from .codec import DELTA, unpacked
 from .notes import Notes, alone
 from .pack import CHUNK, GROUP, Pack, pack_path, parsed, record, records_of
 from .repack import check_written, repacked, unlinked, unread
-from .stretch import Run, runs, stretches
+from .stretch import Run, changed_files, runs, stretches
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -76,6 +76,7 @@ class CompactReport(Value):
 def compact(
     objects: Objects,
     families: Iterable[Sequence[str]],
+    lines: Iterable[Sequence[str]] = (),
     seconds: float | None = None,
     progress: Progress = lambda _: nullcontext(lambda _: None),
 ) -> CompactReport:
@@ -85,6 +86,8 @@ def compact(
     ----------
     families
         The digests of one file in successive versions, the oldest first.
+    lines
+        The digests of trees that are successive versions, the oldest first.
     seconds
         Stop after about so long; the next call goes on.
     progress
@@ -99,12 +102,21 @@ def compact(
         objects.index.adopt()
         before = objects.stored().stored
         work = _Compaction(objects, notes, clock)
-        pairs = list(_untried(objects, notes, families))
-        with work, progress(sum(size for *_, size in pairs)) as advance:
-            for older, newer, _ in pairs:
+        pairs = _Pairs(objects, notes)
+        for family in families:
+            for older, newer in pairwise(family):
+                pairs.add(older, newer)
+        for line in lines:
+            for older, newer in pairwise(line):
+                pairs.add_trees(older, newer)
+        with work, progress(sum(size for *_, size in pairs.found)) as advance:
+            for older_file, newer_file, _ in pairs.found:
                 if not clock.going_on():
                     break
-                work.compare(older, newer, advance)
+                work.compare(older_file, newer_file, advance)
+        if not clock.stopped:
+            for pair in pairs.trees:
+                notes.note_tried(*pair, None)
         gone = _reclaimed(objects, work.fresh, clock)
         return CompactReport(
             before,
@@ -333,20 +345,36 @@ class _Recent:
         return [found[digest] for digest in digests]
 
 
-def _untried(
-    objects: Objects, notes: Notes, families: Iterable[Sequence[str]]
-) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield successive versions that were not compared to the end, with how many bytes are left."""
-    seen = set()
-    for family in families:
-        for pair in pairwise(raw_digest(digest) for digest in family):
-            if pair[0] == pair[1] or pair in seen:
-                continue
-            seen.add(pair)
-            upto = notes.tried(*pair)
-            if upto is None or not objects.has(address(pair[1])):
-                continue
-            yield *pair, max(0, objects.size(address(pair[1])) - upto)
+class _Pairs:
+    """Successive versions of files that were not compared to the end, in order, with the bytes left."""
+
+    def __init__(self, objects: Objects, notes: Notes) -> None:
+        self._objects = objects
+        self._notes = notes
+        self._seen: set[tuple[bytes, bytes]] = set()
+        self.found: list[tuple[bytes, bytes, int]] = []
+        self.trees: list[tuple[bytes, bytes]] = []
+
+    def add(self, older: str, newer: str) -> None:
+        """Add two versions of one file."""
+        pair = raw_digest(older), raw_digest(newer)
+        if older == newer or pair in self._seen:
+            return
+        self._seen.add(pair)
+        upto = self._notes.tried(*pair)
+        if upto is not None and self._objects.has(newer):
+            self.found.append((*pair, max(0, self._objects.size(newer) - upto)))
+
+    def add_trees(self, older: str, newer: str) -> None:
+        """Add the files that two trees have under one path, reading just the nodes that differ."""
+        pair = raw_digest(older), raw_digest(newer)
+        if older == newer or pair in self._seen or self._notes.tried(*pair) is None:
+            return
+        self._seen.add(pair)
+        with suppress(Damaged):  # on another machine, or damaged: verification says so
+            for before, after in changed_files(self._objects.node, older, newer):
+                self.add(before, after)
+            self.trees.append(pair)
 
 
 def _reclaimed(objects: Objects, fresh: Sequence[Pack], clock: _Clock) -> list[str]:

@@ -56,6 +56,10 @@ class Reach:
         """How many digests are missing of what is stored here otherwise."""
         return len(self.missing - self._roots)
 
+    def addresses(self) -> set[str]:
+        """Return the addresses of all that is needed."""
+        return {address(digest) for digest in self.needed}
+
     def add_bases(self) -> None:
         """Add what is needed to decode what is needed."""
         fresh = set(self.needed)

@@ -145,6 +145,19 @@ class Seen:
         except sqlite3.Error as error:
             self._give_up(error)
 
+    def places_of(self, nodes: Collection[str]) -> Iterator[tuple[str, Path]]:
+        """Yield files and folders that had these trees when they were last read, and may have others now."""
+        wanted = set(nodes)
+        if not wanted or not self._path.exists():
+            return
+        try:
+            with self._opened() as connection:
+                rows = connection.execute("SELECT node, path FROM folder").fetchall()
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return
+        yield from ((node, Path(os.fsdecode(path))) for node, path in rows if node in wanted)
+
     def paths_of(self, digests: Collection[str]) -> Iterator[tuple[str, Path]]:
         """Yield paths that had these contents when they were last read, and may have others now."""
         wanted = set(digests)

@@ -1,18 +1,40 @@
-"""The stretch: what a newer version has between chunks that it shares with an older one. Used by compact."""
+"""The stretch: what a newer version has between what it shares with an older one. Used by compact."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .alignment import Chunk
+from .tree import FOLDER, Row
 
 if TYPE_CHECKING:
     from .index import Place
 
 _RUN = 256 << 10  # raw bytes of one group
 _AROUND = 256 << 10  # older bytes beside those that changed
+
+
+def changed_files(
+    node: Callable[[str], tuple[Row, ...]], older: str, newer: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of files that differ between two trees, before and after.
+
+    A file is known by its path; where both trees are a single file, whatever it is called.
+    """
+    before, after = node(older), node(newer)
+    if len(before) == len(after) == 1 and FOLDER not in (before[0][1], after[0][1]):
+        if before[0][3] != after[0][3]:
+            yield before[0][3], after[0][3]
+        return
+    known = {name: (mode == FOLDER, digest) for name, mode, _, digest in before}
+    for name, mode, _, digest in after:
+        if name in known and known[name][1] != digest and known[name][0] == (mode == FOLDER):
+            if mode == FOLDER:
+                yield from changed_files(node, known[name][1], digest)
+            else:
+                yield known[name][1], digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,19 @@ class Shelf:
         )
         return tuple(MetricPoint(int(row["step"]), _number(row["value"]), row["at"]) for row in rows)
 
+    def roots(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's."""
+        for column, tree in _KEPT.items():
+            for row in self.store.all(f"SELECT id, {column} AS digest FROM runs WHERE {column} IS NOT NULL"):  # noqa: S608 ours
+                yield f"run:{row['id']}", row["digest"], tree
+        for row in self.store.all("SELECT id, notebook_digest FROM sweeps"):
+            yield f"sweep:{row['id']}", row["notebook_digest"], False
+        for row in self.store.all("SELECT run, kind, digest FROM run_artifacts"):
+            yield f"run:{row['run']}", row["digest"], row["kind"] in _TREES
+        for table in ("run_inputs", "run_outputs"):
+            for row in self.store.all(f"SELECT DISTINCT ref, digest FROM {table}"):  # noqa: S608 ours
+                yield f"data:{row['ref']}", row["digest"], True
+
     def notebook(self, digest: str) -> dict[str, Any]:
         """Return a stored notebook."""
         return dict(json.loads(self.objects.read(digest)))
@@ -199,6 +212,13 @@ class Shelf:
         )
 
 
+_KEPT = {
+    "notebook_digest": False,
+    "executed_digest": False,
+    "source_digest": True,
+    "environment_digest": False,
+}
+_TREES = ("folder", "model")
 _PARTS = {
     "run_parameters": "name, value",
     "run_metrics": "name, value",

@@ -270,6 +270,10 @@ class Tracker:
         """Return the names of all experiments."""
         return self._finder.experiments()
 
+    def roots(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's."""
+        return self._shelf.roots()
+
     def settle(self) -> int:
         """Record as ended what killed processes left behind.
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlops.errors import Conflict
-from jupyter_mlops.objects import Objects, compact, delta
-from jupyter_mlops.objects.blob import raw_digest
+from jupyter_mlops.objects import Entry, Objects, compact, delta
+from jupyter_mlops.objects.blob import digest_of, raw_digest
 from jupyter_mlops.objects.notes import alone
 from jupyter_mlops.objects.pack import CHUNK, GROUP, RECIPE, parsed
 
@@ -130,6 +130,38 @@ def test_many_small_files_become_deltas_too(objects: Objects) -> None:
     assert report.chunks == 30
     assert stored_bytes(objects) < 0.7 * before
     assert [objects.read(digest) for digest in digests[1]] == contents[1]
+
+
+def test_of_folders_only_the_files_that_changed_are_compared(objects: Objects) -> None:
+    content = versions()
+
+    def tree(**files: bytes) -> str:
+        with objects.batch() as batch:
+            return batch.put_tree(
+                [
+                    Entry(path.replace("_", "/"), 0o644, len(data), batch.put_bytes(data))
+                    for path, data in files.items()
+                ]
+            )
+
+    line = [
+        tree(deep_a=content[0], same=content[1], file=b"x", gone=b"y"),
+        tree(deep_a=content[3], same=content[1], file_z=b"x", new=b"y"),
+    ]
+    report = compact.compact(objects, [], [line])
+    assert report.examined == sum(size for _, size in objects.chunks(digest_of(content[3])))
+    assert report.after < 0.75 * report.before
+    assert {entry.path: objects.read(entry.digest) for entry in objects.tree(line[1])}["deep/a"] == content[3]
+    assert compact.compact(objects, [], [line]).examined == 0
+
+
+def test_a_single_file_is_one_line_whatever_it_is_called(objects: Objects) -> None:
+    content = versions()
+    line = []
+    for name, data in (("january.csv", content[0]), ("february.csv", content[3])):
+        with objects.batch() as batch:
+            line.append(batch.put_tree([Entry(name, 0o644, len(data), batch.put_bytes(data))]))
+    assert compact.compact(objects, [], [line]).chunks > 10
 
 
 def test_unrelated_bytes_stay_plain(objects: Objects) -> None:

@@ -35,6 +35,9 @@ from jupyter_mlops.models import Column as Input
 from jupyter_mlops.models import Model, ModelVersion, Signature
 from jupyter_mlops.monitoring import ColumnDrift, Distribution, DriftReport, Finding
 from jupyter_mlops.monitoring.alerts import Alert
+from jupyter_mlops.objects.collect import GarbageReport
+from jupyter_mlops.objects.compact import CompactReport
+from jupyter_mlops.objects.verify import Damage, VerifyReport
 from jupyter_mlops.people import Identity, PolicyInForce
 from jupyter_mlops.promotion import Approval, GateReport, GateResult, Vote
 from jupyter_mlops.runs import Artifact, Run, RunError, RunInfo, Runs, Sweep
@@ -164,6 +167,19 @@ def values(text: str = "plain") -> dict[str, Any]:
     figures = _figures(text)
     made = {
         "dataset version": version, "folder version": folder, "dataset": dataset, "alias move": move,
+        "verification": VerifyReport("full", 3, 3, 9_000_000, 1.5, (), (), (), (), 0, 0),
+        "damage": VerifyReport("sample", 3, 2, 9_000_000, 1.5, (Damage("ab" * 32, text, 3),), (text,),
+        (text,), (text,), 3, 1),
+        "mended damage": VerifyReport("quick", 3, 2, 0, 0.1, (Damage("ab" * 32, "is missing", 3),), (),
+        (text,), (), 0, 1),
+        "compaction": CompactReport(9_000_000, 900_000, 61.5, 8_000_000, 120, 4, 0, True),
+        "compaction out of time": CompactReport(9_000_000, 9_000_000, 61.5, 8_000_000, 0, 0, 2, False),
+        "empty compaction": CompactReport(0, 0, 0.0, 0, 0, 0, 0, True),
+        "garbage": GarbageReport(False, 86_400, 9_000_000, 4_000_000, 3_000_000, 0, 0, 0, 5_000_000, 0, 2),
+        "collection": GarbageReport(True, 86_400, 9_000_000, 4_000_000, 3_000_000, 3_000_000, 2, 1, 5_000_000,
+        1_000_000, 0),
+        "condemnation": GarbageReport(True, 86_400, 9_000_000, 4_000_000, 0, 0, 0, 0, 0, 0, 0),
+        "trash brought back": GarbageReport(False, 86_400, 9_000_000, 0, 0, 0, 0, 0, 0, 0, 0, 5_000_000),
         "remote": Remote(text, text, True, True, text), "transfer": _transfer(text),
         "description": version.describe(), "lineage": lineage,
         "run": run, "failed run": failed, "run error": error, "sweep": sweep, "sweep of runs": runs,

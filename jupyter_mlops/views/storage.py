@@ -1,0 +1,135 @@
+"""How the upkeep of stored bytes is seen: what is damaged, what was saved, what would go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..objects.collect import GarbageReport
+from ..objects.compact import CompactReport
+from ..objects.verify import VerifyReport
+from . import formats
+from .dispatch import Column, tabled, view
+from .view import Block, Cell, Heading, Text, View, facts
+
+_MOST_NAMES = 50
+_LOOKED = {
+    "quick": "names and sizes compared",
+    "sample": "the least recently read packs read",
+    "full": "every byte read",
+}
+
+
+@view.register
+def _(value: VerifyReport) -> View:
+    if value.passed:
+        title, said, tone = "the stored bytes are whole", _LOOKED[value.level], "good"
+    elif value.versions:
+        title = f"{formats.count(len(value.versions), 'version')} damaged"
+        said, tone = ", ".join(value.versions[:3]) + (", …" if len(value.versions) > 3 else ""), "bad"
+    else:
+        title, tone = "the stored bytes were damaged, nothing is lost", "warning"
+        said = (
+            f"{formats.count(len(value.healed), 'version')} mended" if value.healed else _LOOKED[value.level]
+        )
+    blocks: list[Block] = []
+    if value.versions:
+        hint = "Commit the same content again, or pull it from a remote that has it: that mends them."
+        blocks += [Text(hint, "warning"), Heading("Damaged"), *_names(value.versions)]
+    if value.healed:
+        blocks += [Heading("Mended"), *_names(value.healed)]
+    if value.damages:
+        blocks += [
+            Heading("Packs"),
+            tabled(
+                value.damages,
+                [
+                    Column("pack", lambda one: Cell(formats.digest(one.pack), "code")),
+                    Column("what is wrong", lambda one: Cell(one.problem, "bad")),
+                    Column(
+                        "lost", lambda one: formats.number(one.records) if one.records else "", numeric=True
+                    ),
+                ],
+            ),
+        ]
+    if value.absent:
+        blocks += [Heading("Not on this machine"), *_names(value.absent)]
+    checked = f"{formats.number(value.checked)} of {formats.count(value.packs, 'pack')}"
+    blocks.append(
+        facts(
+            ("looked at", _LOOKED[value.level]),
+            ("read", f"{checked}, {formats.size(value.bytes)} in {formats.duration(value.seconds)}"),
+            (
+                "set aside",
+                f"{formats.count(value.quarantined, 'pack')}, in .mlops/objects/quarantine"
+                if value.quarantined
+                else "",
+            ),
+        )
+    )
+    return View(title, f"{title} · {said}", tone, tuple(blocks))  # type: ignore[arg-type]  # a tone
+
+
+@view.register
+def _(value: CompactReport) -> View:
+    title = f"{formats.size(value.before)} → {formats.size(value.after)}"
+    saved = (
+        f"{formats.share(1 - value.after / value.before)} less"
+        if value.after < value.before
+        else "as small as it gets"
+    )
+    blocks: list[Block] = []
+    if not value.finished:
+        blocks.append(Text("Time ran out; `mlops data compact` goes on from there.", "warning"))
+    if value.refused:
+        refused = formats.count(value.refused, "difference")
+        blocks.append(Text(f"{refused} did not decode to what it was made of and is not used.", "warning"))
+    blocks.append(
+        facts(
+            ("compared", formats.size(value.examined)),
+            ("kept as differences", formats.count(value.chunks, "chunk")),
+            ("packs rewritten", formats.number(value.packs) if value.packs else ""),
+            ("took", formats.duration(value.seconds)),
+        )
+    )
+    tone = "warning" if value.refused else "good" if value.after < value.before else "plain"
+    return View(title, f"{title} · {saved}", tone, tuple(blocks))  # type: ignore[arg-type]  # a tone
+
+
+@view.register
+def _(value: GarbageReport) -> View:
+    grace = formats.duration(value.grace)
+    blocks: list[Block] = []
+    if value.restored:
+        title = f"{formats.size(value.restored)} brought back from the trash"
+        said = "it counts as unneeded from now on"
+    elif value.done:
+        title = f"{formats.size(max(value.freed, 0))} freed"
+        said = f"{formats.size(value.condemned)} unneeded, {formats.size(value.due)} of it for {grace}"
+        if value.freed > 0:
+            blocks.append(Text("`mlops data gc --undo` brings it back while it is in the trash.", "muted"))
+        elif value.condemned:
+            blocks.append(Text(f"What nothing needs is freed by a run after {grace}.", "muted"))
+    else:
+        title = f"{formats.size(value.due)} would be freed"
+        said = f"{formats.size(value.condemned)} unneeded, {formats.size(value.due)} of it for {grace}"
+        blocks.append(Text("Nothing was changed; `mlops data gc --delete` does it.", "muted"))
+    blocks.append(
+        facts(
+            ("stored", formats.size(value.stored)),
+            ("unneeded", formats.size(value.condemned)),
+            ("for the whole grace", f"{formats.size(value.due)}, which is {grace}"),
+            ("packs moved to the trash", formats.number(value.packs) if value.packs else ""),
+            ("packs written anew", formats.number(value.rewritten) if value.rewritten else ""),
+            ("in the trash", formats.size(value.trash) if value.trash else ""),
+            ("gone for good", formats.size(value.emptied) if value.emptied else ""),
+            ("not on this machine", formats.count(value.absent, "root") if value.absent else ""),
+        )
+    )
+    return View(title, f"{title} · {said}", "plain", tuple(blocks))
+
+
+def _names(names: Iterable[str]) -> list[Block]:
+    listed = list(names)
+    shown = [Text(name) for name in listed[:_MOST_NAMES]]
+    more = len(listed) - len(shown)
+    return [*shown, Text(f"… and {formats.number(more)} more", "muted")] if more else [*shown]

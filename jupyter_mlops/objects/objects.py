@@ -22,10 +22,11 @@ from blake3 import blake3
 
 from ..errors import Damaged
 from . import checkout, locks
-from .batch import Advance, Batch, ignore
+from .batch import Batch, ignore
 from .blob import Blob, Buffer, address, damaged, raw_digest
 from .durable import make_folder, storing
 from .index import ChunkIndex
+from .intake import Advance
 from .pack import RECIPE
 from .records import Records
 from .settings import Settings, settings_of

@@ -79,7 +79,6 @@ class Packing:
         fresh = self.claim(digests)
         chosen = {digest: piece for digest, piece in zip(digests, pieces, strict=True) if digest in fresh}
         if chosen:
-            self.settle()
             made = [
                 plain_record(codec, len(piece), payload, digest)
                 for (digest, piece), (codec, payload) in zip(
@@ -91,7 +90,6 @@ class Packing:
 
     def add(self, data: bytes, head: Head) -> None:
         """Append one whole record, which the caller has claimed."""
-        self.settle()
         self._append(data, (head,))
 
     def claim(self, digests: Collection[bytes]) -> set[bytes]:

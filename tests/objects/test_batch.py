@@ -16,7 +16,7 @@ from jupyter_mlops.errors import BadInput, Conflict, Damaged, StoreFailed
 from jupyter_mlops.objects import Batch, Blob, Entry, Objects
 from jupyter_mlops.objects import durable as durable_module
 from jupyter_mlops.objects.blob import digest_of, raw_digest
-from jupyter_mlops.objects.pack import CHUNK, head_of, pack_path, record
+from jupyter_mlops.objects.pack import CHUNK, PackWriter, head_of, pack_path, record
 
 
 @pytest.fixture
@@ -418,3 +418,51 @@ def test_a_pack_that_looks_whole_is_believed_until_it_is_read(objects: Objects) 
     with pytest.raises(Damaged, match="are damaged"):
         objects.read(digest)
     assert objects.read(objects.put_bytes(b"data" * 5000)) == b"data" * 5000
+
+
+def _put_in_spite_of_an_error(objects: Objects, data: bytes, patch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    whole = record(CHUNK, 0, len(data), data, [(raw_digest(digest_of(data)), len(data))])
+    with objects.batch() as batch:
+        patch.setattr(PackWriter, "add", failing)
+        with pytest.raises(StoreFailed, match="No space left"):
+            batch.put_record(whole)
+        patch.undo()
+        batch.put_record(whole)
+
+
+def test_a_batch_that_lost_something_never_ends_as_if_it_had_not(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreFailed, match="repeat the whole command"):
+        _put_in_spite_of_an_error(objects, b"data", monkeypatch)
+    assert not objects.has(digest_of(b"data"))
+
+
+def test_a_refused_record_can_be_put_again_from_elsewhere(objects: Objects) -> None:
+    good = record(CHUNK, 0, 4, b"data", [(raw_digest(digest_of(b"data")), 4)])
+    lie = record(CHUNK, 0, 4, b"else", [(raw_digest(digest_of(b"data")), 4)])
+    with objects.batch() as batch:
+        with pytest.raises(Damaged):
+            batch.put_record(lie)
+        batch.put_record(good)
+    assert objects.read(digest_of(b"data")) == b"data"
+
+
+def test_files_of_every_size_are_worked_on_together(objects: Objects, tmp_path: Path) -> None:
+    sizes = [65_536, 65_537, 100_000, 300_000, 1_000_000, 0, 5_000_000, 2_000_000, 70_000, 4 << 20, 10]
+    contents = [os.urandom(size // 2) + bytes(size - size // 2) for size in sizes * 3]
+    paths = []
+    for number, content in enumerate(contents):
+        path = tmp_path / f"{number}.bin"
+        path.write_bytes(content)
+        paths.append(path)
+    done: list[int] = []
+    with objects.batch() as batch:
+        blobs = batch.put_files(paths, done.append)
+    assert sum(done) == sum(map(len, contents))
+    assert [objects.read(blob.digest) for blob in blobs] == contents
+    assert [blob.size for blob in blobs] == list(map(len, contents))
+    assert [objects.put_file(path) for path in paths] == blobs

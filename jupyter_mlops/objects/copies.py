@@ -10,7 +10,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Advance = Callable[[int], None]
 _READERS = 2
+_LOT = 16
 
 
 class Copies:
@@ -43,7 +45,6 @@ class Copies:
         Where the file system can clone, they are files of their own that share blocks; else hard links, which
         are read-only. Raises ``BadInput`` where neither is possible.
         """
-        wanted = tuple(entries)
         self._folder.mkdir(parents=True, exist_ok=True)
         if os.stat(self._folder).st_dev != os.stat(top).st_dev:
             raise BadInput(
@@ -51,70 +52,79 @@ class Copies:
                 "leave --link out, or name a path beside the project",
             )
         clones = can_clone(top)
-        lacking = self._lacking(wanted)
-        fresh = [entry for entry in wanted if lacking.pop(self._place(entry), None)]
+        wanted = [(entry, self._place(entry)) for entry in entries]
+        lacking = self._lacking(wanted, advance)
+        fresh = {place: entry for entry, place in reversed(wanted) if place in lacking}
         write_files(
             self._objects,
-            fresh if clones else [replace(entry, mode=_read_only(entry.mode)) for entry in fresh],
+            [entry if clones else replace(entry, mode=_read_only(entry.mode)) for entry in fresh.values()],
             top,
             advance,
         )
-        written = {id(entry) for entry in fresh}
-        for entry in fresh:
-            self._share(top / entry.path, self._place(entry), clones)
-        for entry in wanted:
-            if id(entry) not in written:
-                self._take(self._place(entry), top / entry.path, entry.mode, clones)
-                advance(entry.size)
+        for place, entry in fresh.items():
+            _share(f"{top}/{entry.path}", place, clones)
+        for entry, place in wanted:
+            if fresh.get(place) is not entry:
+                _take(place, f"{top}/{entry.path}", entry.mode, clones)
+                if place in lacking:
+                    advance(entry.size)
 
-    def _lacking(self, wanted: Iterable[Entry]) -> dict[Path, bool]:
-        """Return the copies that are not there or are not what they should be."""
-        places = {self._place(entry): entry.digest for entry in wanted}
+    def _lacking(self, wanted: Sequence[tuple[Entry, str]], advance: Advance) -> set[str]:
+        """Return the copies that are not there or are not what they should be; the others are done with."""
+        places: dict[str, str] = {}
+        sizes: Counter[str] = Counter()
+        for entry, place in wanted:
+            places[place] = entry.digest
+            sizes[place] += entry.size
+        found: set[str] = set()
         with ThreadPoolExecutor(_READERS, thread_name_prefix="checkout") as pool:
-            sound = pool.map(_sound, places.items(), chunksize=1)
-            return {place: True for place, good in zip(places, sound, strict=True) if not good}
+            lots = [tuple(places.items())[start : start + _LOT] for start in range(0, len(places), _LOT)]
+            for sound, lot in zip(pool.map(_sound, lots), lots, strict=True):
+                found.update(place for place, _ in lot if place not in sound)
+                advance(sum(sizes[place] for place in sound))
+        return found
 
-    def _share(self, target: Path, place: Path, clones: bool) -> None:
-        """Make what was just written to ``target`` the copy for the next time."""
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
-        if clones and clone(target, aside):
-            aside.chmod(0o444)
-        else:
-            _link(target, aside)
-        os.replace(aside, place)
-
-    def _take(self, place: Path, target: Path, mode: int, clones: bool) -> None:
-        if clones and clone(place, target):
-            target.chmod(mode)
-            return
-        try:
-            _link(place, target)
-        except OSError as error:
-            if error.errno != errno.EMLINK:
-                raise
-            # one file has only so many names; from here on its content has a second copy
-            shutil.copyfile(place, target)
-            target.chmod(_read_only(mode))
-            self._share(target, place, clones)
-
-    def _place(self, entry: Entry) -> Path:
+    def _place(self, entry: Entry) -> str:
         name = hexadecimal(entry.digest)
-        return self._folder / name[:2] / (f"{name}.x" if entry.mode & 0o100 else name)
+        return f"{self._folder}/{name[:2]}/{name}{'.x' if entry.mode & 0o100 else ''}"
 
 
-def _sound(copy: tuple[Path, str]) -> bool:
-    return hashed(os.fspath(copy[0])) == copy[1]
+def _share(target: str, place: str, clones: bool) -> None:
+    """Make what was just written to ``target`` the copy for the next time."""
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    aside = f"{place}.{secrets.token_hex(4)}"
+    if clones and clone(Path(target), Path(aside)):
+        os.chmod(aside, 0o444)
+    else:
+        _link(target, aside)
+    os.replace(aside, place)
 
 
-def _link(existing: Path, new: Path) -> None:
+def _take(place: str, target: str, mode: int, clones: bool) -> None:
+    if clones and clone(Path(place), Path(target)):
+        os.chmod(target, mode)
+        return
+    try:
+        _link(place, target)
+    except OSError as error:
+        if error.errno != errno.EMLINK:
+            raise
+        # one file has only so many names; from here on its content has a second copy
+        shutil.copyfile(place, target)
+        os.chmod(target, _read_only(mode))
+        _share(target, place, clones)
+
+
+def _sound(copies: Iterable[tuple[str, str]]) -> set[str]:
+    return {place for place, digest in copies if hashed(place) == digest}
+
+
+def _link(existing: str, new: str) -> None:
     try:
         os.link(existing, new)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EXDEV):
-            raise BadInput(
-                f"the file system of {new.parent} has no links to files", "leave --link out"
-            ) from error
+            raise BadInput(f"the file system of {new} has no links to files", "leave --link out") from error
         raise
 
 

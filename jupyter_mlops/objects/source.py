@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,7 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a folder",
 }
+_LONG = 16 << 20
 State = tuple[int, ...]
 
 
@@ -83,10 +85,26 @@ def hashed(path: str) -> str | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None
-        while data := file.read(min(STEP, status.st_size + 1)):
-            hasher.update(data)
+        if status.st_size > _LONG:
+            for piece in _read_ahead(file):
+                hasher.update(piece)
+        else:
+            while data := file.read(min(STEP, status.st_size + 1)):
+                hasher.update(data)
         return f"b3:{hasher.hexdigest()}"
     return None
+
+
+def _read_ahead(file: BinaryIO) -> Iterator[memoryview]:
+    """Yield what is left of ``file``; while one piece is worked on, the next one is read."""
+    buffers = [memoryview(bytearray(STEP)) for _ in range(2)]
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(file.readinto, buffers[0])  # type: ignore[attr-defined]  # raw files have it
+        while count := waiting.result():
+            piece = buffers[0][:count]
+            buffers.reverse()
+            waiting = reader.submit(file.readinto, buffers[0])  # type: ignore[attr-defined]
+            yield piece
 
 
 def changed(path: Path) -> SourceChanged:

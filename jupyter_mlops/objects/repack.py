@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,9 @@ def repacked(
         for pack in batch.packs:
             check_written(objects, pack)
         done.fresh += batch.packs
+        # the same records in the same order make the same pack, which has taken the old one's place
+        same = {pack.name for pack in batch.packs}
+        copied = [name for name in copied if name not in same]
         objects.index.forget(copied)
         for name in copied:
             discard(pack_path(objects.folder, name))
@@ -117,6 +121,25 @@ def moved_to(folder: Path) -> Discard:
             make_durable(folder)
 
     return move
+
+
+def kept_in(folder: Path, path: Path) -> Path | None:
+    """Keep a pack in ``folder`` too, under a name of its own, and return where; ``None`` if it is gone."""
+    make_folder(folder)
+    target = folder / path.name
+    for number in count(2):
+        try:
+            os.link(path, target)
+            break
+        except FileExistsError:
+            target = folder / f"{path.stem}.{number}.pack"
+        except FileNotFoundError:
+            return None
+        except OSError:
+            path.replace(target)  # no hard links on this file system
+            break
+    make_durable(folder)
+    return target
 
 
 def _copied(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import Damaged
@@ -21,7 +22,7 @@ from .examine import Examination, Examiner
 from .notes import alone
 from .pack import GROUP, RECIPE, pack_path, records_of
 from .reach import Reach
-from .repack import QUARANTINE, moved_to
+from .repack import QUARANTINE, kept_in, unlinked
 from .tree import FOLDER
 
 if TYPE_CHECKING:
@@ -198,13 +199,17 @@ class _Verification:
         torn = [found.examination for found in self._found if found.examination is not None]
         with self._objects.batch(replace=True) as batch:
             for examination in torn:
-                self._salvage(examination, batch)
-        self._objects.index.forget([found.name for found in self._found])
-        aside = moved_to(self._objects.folder / QUARANTINE)
-        for examination in torn:
-            aside(pack_path(self._objects.folder, examination.name))
-        self._quarantined = len(torn)
-        for name in {pack for pack, _, _ in self._objects.index.spoiled()}:
+                path = pack_path(self._objects.folder, examination.name)
+                if aside := kept_in(self._objects.folder / QUARANTINE, path):
+                    self._quarantined += 1
+                    self._salvage(examination, aside, batch)
+        # the same records in the same order make the same pack, which has taken the damaged one's place
+        same = {pack.name for pack in batch.packs}
+        gone = [found.name for found in self._found if found.name not in same]
+        self._objects.index.forget(gone)
+        for name in gone:
+            unlinked(pack_path(self._objects.folder, name))
+        for name in same | {pack for pack, _, _ in self._objects.index.spoiled()}:
             # found sound now, or in need of a base that is sound in another place
             self._objects.index.reexamine(name)
         self._heal()
@@ -275,9 +280,8 @@ class _Verification:
                 asked |= suspects
         self._objects.index.verified(sound, time.time())
 
-    def _salvage(self, examination: Examination, batch: Batch) -> None:
-        path = pack_path(self._objects.folder, examination.name)
-        with suppress(FileNotFoundError), path.open("rb") as file:
+    def _salvage(self, examination: Examination, aside: Path, batch: Batch) -> None:
+        with aside.open("rb") as file:
             for offset, head in examination.sound:
                 file.seek(offset)
                 with suppress(Damaged):

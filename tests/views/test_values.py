@@ -21,7 +21,18 @@ from jupyter_mlops.views.view import Picture, Table
 
 from .samples import BO, values
 
-RINGS = ("store", "objects", "people", "charts", "datasets", "runs", "models", "monitoring", "promotion", "automation")
+RINGS = (
+    "store",
+    "objects",
+    "people",
+    "charts",
+    "datasets",
+    "runs",
+    "models",
+    "monitoring",
+    "promotion",
+    "automation",
+)
 
 
 def seen(name: str, text: str = "fraud") -> str:

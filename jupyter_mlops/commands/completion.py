@@ -72,9 +72,14 @@ def candidates(kind: str, fragment: str, project: Project | None) -> list[str]:
         case "data ref":
             return _refs(
                 names("SELECT name AS word FROM datasets ORDER BY name"),
-                names("SELECT dataset || '@v' || number AS word FROM versions ORDER BY dataset, number DESC"),
+                names(
+                    "SELECT dataset || '@v' || number AS word FROM versions WHERE removed_at IS NULL "
+                    "ORDER BY dataset, number DESC"
+                ),
                 names("SELECT name || '@' || alias AS word FROM aliases WHERE kind = 'data' ORDER BY 1"),
             )
+        case "remote":
+            return [remote.name for remote in project.remotes.list()]
         case "model":
             return names("SELECT name AS word FROM models ORDER BY name")
         case "model ref":

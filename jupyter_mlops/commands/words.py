@@ -68,7 +68,7 @@ class Pair(click.ParamType[Any]):
         return key, given if not isinstance(given, str) else self._split(given)
 
 
-DATASET, MODEL, EXPERIMENT = Word("dataset"), Word("model"), Word("experiment")
+DATASET, MODEL, EXPERIMENT, REMOTE = Word("dataset"), Word("model"), Word("experiment"), Word("remote")
 DATA_REF, MODEL_REF, RUN_REF = Word("data ref"), Word("model ref"), Word("run ref")
 ALIAS, NOTEBOOK, APPROVAL, ALERT, FILE = (
     Word("alias"),

@@ -1,0 +1,77 @@
+"""The values of remotes: what there are, and what a push or a pull did. Returned by ``Remotes``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..value import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Remote(Value):
+    """A place that versions are pushed to and pulled from; ``default`` says that it need not be named.
+
+    With ``single_writer``, its store cannot keep two pushes at once apart: one person at a time may push.
+    """
+
+    name: str
+    address: str
+    single_writer: bool = False
+    default: bool = False
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the remote as JSON-ready types."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One version of a transfer: what it is called here and there, and what became of it.
+
+    ``state`` is ``"pushed"``, ``"pulled"``, ``"fetched"`` (only its bytes were missing) or ``"known"`` (both
+    sides had it already).
+    """
+
+    here: str
+    there: str
+    state: str
+
+    @property
+    def renumbered(self) -> bool:
+        """Whether the other side calls it otherwise, because its own name was taken there."""
+        return bool(self.here and self.there) and self.here != self.there
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer(Value):
+    """What one push or pull did: its versions, and how many bytes it moved."""
+
+    direction: str
+    remote: str
+    address: str
+    versions: tuple[Moved, ...]
+    bytes: int
+    note: str = ""
+
+    @property
+    def moved(self) -> tuple[Moved, ...]:
+        """The versions that were not on both sides already."""
+        return tuple(version for version in self.versions if version.state != "known")
+
+    @property
+    def path(self) -> str:
+        """Where the page shows what there is."""
+        return "data"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the transfer as JSON-ready types."""
+        return {
+            "direction": self.direction,
+            "remote": self.remote,
+            "address": self.address,
+            "versions": [asdict(version) for version in self.versions],
+            "bytes": self.bytes,
+            "note": self.note,
+        }

@@ -1,0 +1,87 @@
+"""How remotes are seen, and what a push or a pull did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..datasets.transfer import Moved, Remote, Transfer
+from . import formats
+from .dispatch import Column, listed, listing, tabled, view
+from .view import Block, Cell, Text, View, facts
+
+_PULLED = {"pulled": "new here", "fetched": "its bytes were missing here", "known": "here already"}
+_PUSHED = {"pushed": "new there", "known": "there already"}
+
+
+@view.register
+def _(value: Remote) -> View:
+    told: list[Block] = [Text(value.note, "muted")] if value.note else []
+    told.append(
+        facts(
+            ("address", Cell(value.address, "code")),
+            ("default", "yes" if value.default else ""),
+            ("pushes", "one person at a time" if value.single_writer else "any number at once"),
+        )
+    )
+    return View(value.name, f"{value.name} · {value.address}", "plain", tuple(told))
+
+
+@listing("remotes", Remote)
+def _remotes(items: Sequence[Remote]) -> View:
+    return listed(
+        "remote",
+        items,
+        [
+            Column("remote", lambda one: one.name),
+            Column("address", lambda one: one.address),
+            Column("default", lambda one: "default" if one.default else ""),
+            Column("pushes", lambda one: "one person at a time" if one.single_writer else ""),
+        ],
+        empty="`mlops data remote add NAME URL` declares one",
+    )
+
+
+@view.register
+def _(value: Transfer) -> View:
+    there = f"{'to' if value.direction == 'push' else 'from'} {value.remote}"
+    title = f"{value.direction} {there}"
+    blocks: list[Block] = [Text(value.note, "warning")] if value.note else []
+    blocks.append(facts(("moved", formats.size(value.bytes)), ("remote", Cell(value.address, "code"))))
+    if value.versions:
+        shown = sorted(value.versions, key=lambda one: one.state == "known")
+        blocks.append(
+            tabled(
+                shown,
+                [
+                    Column("version", lambda one: one.here),
+                    Column(
+                        "in the remote", lambda one: Cell(one.there, "warning" if one.renumbered else "muted")
+                    ),
+                    Column("", lambda one: _state(value.direction, one)),
+                ],
+            )
+        )
+    return View(
+        title, f"{title} · {_summary(value)}", "warning" if value.note else "plain", tuple(blocks), value.path
+    )
+
+
+def _summary(value: Transfer) -> str:
+    moved = value.moved
+    if not moved:
+        return (
+            "nothing to do, all of it is there"
+            if value.direction == "push"
+            else "nothing to do, all of it is here"
+        )
+    return f"{formats.count(len(moved), 'version')} · {formats.size(value.bytes)}"
+
+
+def _state(direction: str, moved: Moved) -> str:
+    said = (_PUSHED if direction == "push" else _PULLED).get(moved.state, moved.state)
+    if not moved.renumbered or moved.state == "known":
+        return said
+    here, there = moved.here.rpartition("@")[2], moved.there.rpartition("@")[2]
+    if direction == "push":
+        return f"{said} as {there}, because its {here} is another content"
+    return f"{said} as {here}, because {there} is another content here"

@@ -52,12 +52,15 @@ def _held(folder: Path, alone: bool, wait: float | None) -> Iterator[None]:
 
 if sys.platform == "win32":
     import msvcrt
+    import secrets
+
+    _BYTES = 1 << 30
 
     def _locked(descriptor: int, alone: bool, block: bool) -> bool:
-        """Whether the lock was got; this system has no shared ones, so writers take turns."""
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        """Whether the lock was got: writers lock one byte somewhere, a collector all of them."""
+        os.lseek(descriptor, 0 if alone else secrets.randbelow(_BYTES), os.SEEK_SET)
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, _BYTES if alone else 1)
         except OSError:
             return False
         return True

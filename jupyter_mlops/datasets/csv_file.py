@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,6 +25,7 @@ _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null"
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 _INFERRED = ("missing", "bool", "int64", "float64", "date", "datetime[us]", "datetime[us, UTC]")
 _NOTHING = "float64"  # a column without any value; pandas calls it so, too
+_DIRECT = ("int64", "float64")
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1_000
 _MANY = 500
@@ -33,6 +34,9 @@ _BATCH_ROWS = 65_536
 _WIDE_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _WIDE_MOST = 256 << 20  # is turned into UTF-8 in memory
 _NESTED = r"^\s*(\{.*\}|\[.*\])\s*$"
+
+
+Check = Callable[["pl.Expr", str], "pl.Expr"]
 
 
 class CSVFile:
@@ -59,10 +63,11 @@ class CSVFile:
         try:
             text = _text(path, options, len(names))
             head = text.head(_HEAD).collect()
-            types, rows, gaps = _types(text, head, names, given)
+            types, padded, rows, gaps = _types(text, head, names, given)
         except _polars_errors() as error:
             raise _unreadable(path, error, options) from error
         columns = tuple(Column(name, word) for name, word in zip(names, types, strict=True))
+        options["padded"] = padded
         notes = _notes(head, columns, given)
         if gaps and (row := _uneven(path, options)) is not None:
             notes.append(f"{row.where} has {row.found} of {row.wanted} fields: the others count as missing")
@@ -73,9 +78,14 @@ class CSVFile:
         import polars as pl
 
         text = _text(path, form.options, len(form.columns))
+        padded = form.options.get("padded", range(len(form.columns)))
         return text.select(
             [
-                _parsed(pl.col(str(at)), column.type, strict=True).alias(column.name)
+                (
+                    _parsed(pl.col(str(at)), column.type, strict=True)
+                    if at in padded or column.type not in _DIRECT
+                    else _direct(pl.col(str(at)), column.type)
+                ).alias(column.name)
                 for at, column in enumerate(form.columns)
             ]
         )
@@ -182,28 +192,41 @@ def _text(path: Path, options: Any, width: int) -> pl.LazyFrame:
 
 def _types(
     text: pl.LazyFrame, head: pl.DataFrame, names: Sequence[str], given: dict[str, str]
-) -> tuple[list[str], int, bool]:
-    """Return the type of each column, the number of rows, and whether the last column has gaps.
+) -> tuple[list[str], list[int], int, bool]:
+    """Return the type of each column, the columns of numbers that hold more than plain ones, the number of
+    rows, and whether the last column has gaps.
 
     The first rows rule most types out; what is left is tried on all rows, one type a column and pass.
     """
     left = {at: list(_INFERRED) for at, name in enumerate(names) if name not in given}
     trying = list(left)
     while trying := [at for at in trying if left[at]]:
-        unfit, *_ = _unfitting(head.lazy(), [(at, left[at][0]) for at in trying])
+        unfit, *_ = _failing(_unfit, head.lazy(), [(at, left[at][0]) for at in trying])
         trying = [at for at, _ in unfit]
         for at in trying:
             del left[at][0]
     left |= {at: [given[name]] for at, name in enumerate(names) if name in given}
-    unfit, rows, gaps = _unfitting(text, [(at, words[0]) for at, words in left.items() if words], len(names))
-    while unfit:
+    trying = list(left)
+    padded: set[int] = set()
+    rows, gaps, width = 0, False, len(names)
+    while width or trying:
+        tried = [(at, left[at][0]) for at in trying if left[at]]
+        doubtful, counted, open_end = _failing(_doubtful, text, tried, width)
+        if width:
+            rows, gaps, width = counted, open_end, 0
+        numbers = [(at, word) for at, word in doubtful if word in _DIRECT]
+        padded |= {at for at, _ in numbers}
+        unfit = [each for each in doubtful if each not in numbers]
+        if numbers:
+            unfit += _failing(_unfit, text, numbers)[0]
         for at, word in unfit:
             if names[at] in given:
                 raise _misdeclared(text, at, names[at], word)
             left[at].remove(word)
-        unfit, *_ = _unfitting(text, [(at, left[at][0]) for at, _ in unfit if left[at]])
+            padded.discard(at)
+        trying = [at for at, _ in unfit if left[at]]
     types = [(left[at] or ["string"])[0] for at in range(len(names))]
-    return [_NOTHING if word == "missing" else word for word in types], rows, gaps
+    return [_NOTHING if word == "missing" else word for word in types], sorted(padded), rows, gaps
 
 
 def _misdeclared(text: pl.LazyFrame, at: int, name: str, word: str) -> BadInput:
@@ -213,17 +236,17 @@ def _misdeclared(text: pl.LazyFrame, at: int, name: str, word: str) -> BadInput:
     return BadInput(f"column {name!r} holds {bad!r}, which is no {word}", "change schema= or the file")
 
 
-def _unfitting(
-    text: pl.LazyFrame, tried: Sequence[tuple[int, str]], width: int = 0
+def _failing(
+    check: Check, text: pl.LazyFrame, tried: Sequence[tuple[int, str]], width: int = 0
 ) -> tuple[list[tuple[int, str]], int, bool]:
-    """Return which of the types tried on columns do not fit all values, the number of rows, and whether
-    the last of ``width`` columns has gaps."""
+    """Return which of the types tried on columns fail the check for some value, the number of rows, and
+    whether the last of ``width`` columns has gaps."""
     import polars as pl
 
     if len(tried) > _MANY:
-        return _unfitting_many(text, tried, width)
+        return _failing_of_many(check, text, tried, width)
     checks = [
-        _unfit(pl.col(str(at)), word).any().alias(str(number)) for number, (at, word) in enumerate(tried)
+        check(pl.col(str(at)), word).any().alias(str(number)) for number, (at, word) in enumerate(tried)
     ]
     last = pl.col(str(width - 1)).is_null().any() if width else pl.lit(False)
     asked = text.select(pl.len().alias("rows"), last.alias("gaps"), *checks)
@@ -231,8 +254,8 @@ def _unfitting(
     return [each for each, is_wrong in zip(tried, wrong, strict=True) if is_wrong], int(rows), bool(gaps)
 
 
-def _unfitting_many(
-    text: pl.LazyFrame, tried: Sequence[tuple[int, str]], width: int
+def _failing_of_many(
+    check: Check, text: pl.LazyFrame, tried: Sequence[tuple[int, str]], width: int
 ) -> tuple[list[tuple[int, str]], int, bool]:
     """Do the same with the values of all columns below each other: planning each column takes too long."""
     import polars as pl
@@ -240,16 +263,29 @@ def _unfitting_many(
     columns: dict[str, list[str]] = {}
     for at, word in tried:
         columns.setdefault(word, []).append(str(at))
-    unfit: set[tuple[int, str]] = set()
+    failing: set[tuple[int, str]] = set()
     rows, gaps = 0, False
     for frame in text.collect_batches(engine="streaming"):
         rows += frame.height
         gaps = gaps or (width > 0 and frame.get_column(str(width - 1)).null_count() > 0)
         for word, names in columns.items():
             values = frame.select(names).unpivot()
-            wrong = values.filter(_unfit(pl.col("value"), word)).get_column("variable").unique()
-            unfit.update((int(name), word) for name in wrong)
-    return [each for each in tried if each in unfit], rows, gaps
+            wrong = values.filter(check(pl.col("value"), word)).get_column("variable").unique()
+            failing.update((int(name), word) for name in wrong)
+    return [each for each in tried if each in failing], rows, gaps
+
+
+def _doubtful(column: pl.Expr, word: str) -> pl.Expr:
+    """Return whether a value needs a closer look: a quick test of numbers, the whole one of other types."""
+    if word not in _DIRECT:
+        return _unfit(column, word)
+    doubt = column.cast(_number(word), strict=False).is_null() & column.is_not_null()
+    long = column.str.len_bytes()
+    for zero in ("0", "-0", "+0"):
+        doubt |= column.str.starts_with(zero) & ~column.str.starts_with(f"{zero}.") & (long > len(zero))
+    if word == "float64":
+        doubt |= (long >= 19) & ~column.str.contains(".", literal=True)
+    return doubt
 
 
 def _unfit(column: pl.Expr, word: str) -> pl.Expr:
@@ -268,6 +304,12 @@ def _unfit(column: pl.Expr, word: str) -> pl.Expr:
         long = pl.when(value.str.len_bytes() >= 19).then(value)  # cheaper than the pattern alone
         unfit |= long.str.contains(r"^[+-]?[0-9]{19,}$") & long.cast(pl.Int64, strict=False).is_null()
     return unfit
+
+
+def _direct(column: pl.Expr, word: str) -> pl.Expr:
+    """Return a column whose texts are numbers without blanks, or say that a value is missing."""
+    number = column.cast(_number(word), strict=False)
+    return number.fill_nan(None) if word.startswith("float") else number
 
 
 def _value(column: pl.Expr) -> pl.Expr:

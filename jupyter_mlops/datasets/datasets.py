@@ -232,7 +232,7 @@ class Datasets:
                 more = f" and {len(users) - 5} more" if len(users) > 5 else ""
                 raise Conflict(
                     f"{version.ref} is in use by {', '.join(users[:5])}{more}",
-                    "move the alias first; what a run or a model was made from stays",
+                    "move the alias first" if pointing else "what a run or a model was made from stays",
                 )
             transaction.execute(
                 "UPDATE versions SET removed_at = :at WHERE dataset = :name AND number = :number",

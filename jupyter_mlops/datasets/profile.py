@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 EXACT_ROWS = 1_000_000
-EXACT_BYTES = 128 << 20
+EXACT_BYTES = 64 << 20
 _BINS = 20
 _TOP = 10
 _TEXT = 80

@@ -40,6 +40,7 @@ _STEP = struct.Struct("<32sI")
 _DIGEST, _CHECK = 32, 16
 _LEAST = _FIXED.size + _CHECK
 _READ = 4 << 20
+_FEW = 16 << 10
 
 
 class Head(NamedTuple):
@@ -83,9 +84,7 @@ def record(
     stored = memoryview(payload).nbytes
     head = _FIXED.pack(_MAGIC, kind, codec, len(members), len(bases), raw, stored)
     head += b"".join([_MEMBER.pack(*member) for member in members]) + b"".join(bases)
-    check = blake3(head)
-    check.update(payload)
-    return b"".join((head, check.digest(_CHECK), payload))
+    return b"".join((head, _check(head, payload), payload))
 
 
 def plain_record(codec: int, size: int, payload: Buffer, digest: bytes) -> tuple[bytes, Head]:
@@ -93,8 +92,7 @@ def plain_record(codec: int, size: int, payload: Buffer, digest: bytes) -> tuple
     stored = len(payload)
     members = ((digest, size),)
     head = _PLAIN.pack(_MAGIC, CHUNK, codec, 1, 0, size, stored, digest, size)
-    check = blake3(b"".join((head, payload))).digest(_CHECK)  # a second call for few bytes costs more
-    return b"".join((head, check, payload)), Head(CHUNK, codec, size, stored, members, ())
+    return b"".join((head, _check(head, payload), payload)), Head(CHUNK, codec, size, stored, members, ())
 
 
 def head_of(data: Buffer, offset: int = 0) -> Head:
@@ -127,11 +125,33 @@ def parsed(data: Buffer) -> tuple[Head, memoryview]:
         raise ValueError("the record is cut off")
     start = head.length
     payload = view[start:]
-    check = blake3(view[: start - _CHECK])
-    check.update(payload)
-    if check.digest(_CHECK) != view[start - _CHECK : start]:
+    if _check(view[: start - _CHECK], payload) != view[start - _CHECK : start]:
         raise ValueError("the record is not what was written")
     return head, payload
+
+
+def plain_parsed(data: memoryview, digest: bytes) -> tuple[int, int, memoryview]:
+    """Return codec, raw size and payload of a record of one chunk; raises ``ValueError`` if it is none."""
+    try:
+        magic, kind, codec, members, bases, raw, stored, member, size = _PLAIN.unpack_from(data)
+    except struct.error as error:
+        raise ValueError("the record is cut off") from error
+    if (magic, kind, members, bases, member) != (_MAGIC, CHUNK, 1, 0, digest):
+        raise ValueError("it is another record")
+    payload = data[_PLAIN.size + _CHECK :]
+    if len(payload) != stored or size != raw:
+        raise ValueError("the record is cut off")
+    if _check(data[: _PLAIN.size], payload) != data[_PLAIN.size : _PLAIN.size + _CHECK]:
+        raise ValueError("the record is not what was written")
+    return codec, raw, payload
+
+
+def _check(head: Buffer, payload: Buffer) -> bytes:
+    if len(payload) < _FEW:
+        return blake3(b"".join((head, payload))).digest(_CHECK)  # a second call for few bytes costs more
+    hasher = blake3(head)
+    hasher.update(payload)
+    return hasher.digest(_CHECK)
 
 
 def recipe_payload(chunks: Iterable[tuple[bytes, int]]) -> bytes:

@@ -21,7 +21,7 @@ from ..errors import Damaged, StoreFailed
 from .blob import address, damaged
 from .codec import unpacked
 from .index import ChunkIndex, Place
-from .pack import GROUP, RECIPE, Head, pack_path, parsed, records_of
+from .pack import CHUNK, GROUP, RECIPE, Head, pack_path, parsed, plain_parsed, records_of
 from .settings import settings_of
 
 _SPAN = 1 << 20
@@ -203,19 +203,24 @@ class Records:
         return self._sound(digest, place, lambda found: self._member(digest, found, self._bytes(found)))
 
     def _member(self, digest: bytes, place: Place, data: bytes | memoryview) -> bytes:
-        key = (place.pack, place.offset)
-        raw = self._recall(key) if place.kind == GROUP else None
-        if raw is None:
-            head, payload = parsed(data)
-            if head.kind != place.kind or head.kind == RECIPE:
-                raise ValueError("it is another record")
-            raw = unpacked(head.codec, payload, head.raw, self._bases(head))
-            if place.kind == GROUP:
-                self._remember(key, raw)
-        if place.start or len(raw) != place.size:
-            raw = raw[place.start : place.start + place.size]
+        if place.kind == CHUNK:
+            codec, size, payload = plain_parsed(memoryview(data), digest)
+            raw = unpacked(codec, payload, size)
+        else:
+            raw = self._group(place, data)[place.start : place.start + place.size]
         if blake3(raw).digest() != digest:
             raise ValueError("its bytes are not what was stored")
+        return raw
+
+    def _group(self, place: Place, data: bytes | memoryview) -> bytes:
+        key = (place.pack, place.offset)
+        raw = self._recall(key)
+        if raw is None:
+            head, payload = parsed(data)
+            if head.kind != GROUP:
+                raise ValueError("it is another record")
+            raw = unpacked(head.codec, payload, head.raw, self._bases(head))
+            self._remember(key, raw)
         return raw
 
     def _bases(self, head: Head) -> bytes:

@@ -79,6 +79,7 @@ def compact(
     lines: Iterable[Sequence[str]] = (),
     seconds: float | None = None,
     progress: Progress = lambda _: nullcontext(lambda _: None),
+    wait: float = 10.0,
 ) -> CompactReport:
     """Make deltas of what only newer versions have, and join small packs; return what that saved.
 
@@ -97,7 +98,7 @@ def compact(
     clock = _Clock(None if seconds is None else started + seconds)
     if not (objects.folder / "packs").is_dir():
         return CompactReport(0, 0, 0.0, 0, 0, 0, 0, True)
-    with alone(objects.folder) as notes:
+    with alone(objects.folder, wait) as notes:
         # a pack that nobody knows may need as base what would become a delta here
         objects.index.adopt()
         before = objects.stored().stored

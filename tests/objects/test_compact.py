@@ -267,7 +267,7 @@ def test_progress_counts_the_bytes_that_were_compared(objects: Objects) -> None:
 def test_one_at_a_time(objects: Objects) -> None:
     digests = committed(objects, versions()[:2])
     with alone(objects.folder), pytest.raises(Conflict, match="another process"):
-        compact.compact(objects, [digests])
+        compact.compact(objects, [digests], wait=0.0)
 
 
 def test_an_empty_store_has_nothing_to_compact(objects: Objects) -> None:

@@ -19,7 +19,7 @@ from jupyter_mlops.objects.verify import Version, verify
 
 from .test_delta import relabelled, table
 
-SECONDS = 6.0
+ENOUGH, SECONDS = 8, 60.0
 ROWS = 6_000
 
 
@@ -84,7 +84,7 @@ def _work(kind: str, worker: int, store: str, folder: str, said: Any) -> None:
     end = time.monotonic() + SECONDS
     turn = done = 0
     try:
-        while time.monotonic() < end:
+        while done < ENOUGH and time.monotonic() < end:
             # each turn a fresh process's view of things, as commands have
             objects = Objects(store)
             try:
@@ -92,7 +92,7 @@ def _work(kind: str, worker: int, store: str, folder: str, said: Any) -> None:
                 done += 1
             except Conflict:
                 pass
-            time.sleep(0.02 * len(kind) * (kind != "collects"))  # the lock of collection gets its turn
+            time.sleep(0.05)  # so that each gets its turn at the locks
             turn += 1
         said.put((kind, done, ""))
     except BaseException:
@@ -116,7 +116,7 @@ def test_everybody_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.join(60)
     assert [trace for _, _, trace in told if trace] == []
-    assert all(done for kind, done, _ in told), told
+    assert all(done > 1 for _, done, _ in told), told
     objects = Objects(store)
     known = facts(folder)
     assert len(known) > 2

@@ -59,7 +59,9 @@ class CSVFile:
         names, separator = _header(path, encoding, None)
         check_names(names)
         given = declared(schema, names)
-        options = {"separator": separator} | ({"encoding": encoding} if encoding != "utf-8" else {})
+        options: dict[str, Any] = {"separator": separator}
+        if encoding != "utf-8":
+            options["encoding"] = encoding
         try:
             text = _text(path, options, len(names))
             head = text.head(_HEAD).collect()

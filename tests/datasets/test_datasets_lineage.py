@@ -75,7 +75,8 @@ def test_many_runs_of_a_sweep_are_one_step_of_the_lineage(story: Project) -> Non
         for number in range(3):
             transaction.insert(
                 "runs", id=f"r{number}", number=100 + number, experiment="e", sweep="sw33p234",
-                kind="notebook", status="finished", host="h", actor="ann@example.com", proof="local", at=transaction.at,
+                kind="notebook", status="finished", host="h", actor="ann@example.com", proof="local",
+                at=transaction.at,
             )  # fmt: skip
             transaction.insert("run_inputs", run=f"r{number}", name="data", ref="raw@v1", digest="b3:")
         transaction.event("sweep.finished", "sweep:sw33p234")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..objects import Objects
+from ..objects.blob import raw_digest
 from ..objects.remote import RemoteObjects
 from ..objects.upload import upload
 from ..refs import parse_ref
@@ -29,25 +30,25 @@ class Push:
     def run(self, chosen: Sequence[DatasetVersion], told: Callable[[str, Iterable[Moved]], None]) -> Transfer:
         """Push ``chosen`` and return what was done; those that are whole travel even if others are not."""
         times = _times(self._versions, {version.name for version in chosen})
-        done: list[Moved] = []
-        lacking = []
+        done: dict[str, Moved] = {}
         for version in chosen:
             known = self._at(version.name).numbers(_content(version))
             if len(known) >= times[version.ref]:
-                done.append(Moved(version.ref, f"{version.name}@v{known[times[version.ref] - 1]}", "known"))
-            else:
-                lacking.append(version)
-        sent, failure = as_far_as_possible(lacking, self._send)
+                there = f"{version.name}@v{known[times[version.ref] - 1]}"
+                done[version.ref] = Moved(version.ref, there, "known")
+        sent, failure = as_far_as_possible(self._to_send(chosen, done), self._send)
         pushed = []
         try:
             for version in sent:
+                if version.ref in done:
+                    continue  # only bytes were lost there
                 pushed.append(self._refer(version, times[version.ref]))
         finally:
             if new := [moved for moved in pushed if moved.state == "pushed"]:
                 told(self._remote, new)
         if failure is not None:
             raise failure
-        everything = {moved.here: moved for moved in (*done, *pushed)}
+        everything = done | {moved.here: moved for moved in pushed}
         faults = [fault for refs in self._refs.values() for fault in refs.faults]
         return Transfer(
             "push",
@@ -57,6 +58,15 @@ class Push:
             self._bytes,
             "; ".join(faults),
         )
+
+    def _to_send(self, chosen: Sequence[DatasetVersion], done: Mapping[str, Moved]) -> list[DatasetVersion]:
+        """Return the versions that are not there, or may have lost bytes there; a named one is looked at."""
+        if self._there.lost or len(chosen) == 1:
+            return list(chosen)
+        absent = self._there.known.lacking({raw_digest(version.digest) for version in chosen})
+        return [
+            version for version in chosen if version.ref not in done or raw_digest(version.digest) in absent
+        ]
 
     def _send(self, versions: Sequence[DatasetVersion]) -> None:
         roots = [(version.digest, True) for version in versions]

@@ -48,6 +48,7 @@ class RemoteObjects:
         self.known = Known(folder)
         self._folder = folder
         self._without_index: dict[str, int] = {}
+        self.lost = False  # whether packs went away or bad since they were last seen
 
     def close(self) -> None:
         """Close the file of what is known."""
@@ -99,13 +100,17 @@ class RemoteObjects:
             if (match := _INDEX.fullmatch(kept.name))
         }
         known = self.known.packs()
-        self.known.forget([name for name, size in known.items() if packs.get(name) != size])
+        gone = [name for name, size in known.items() if packs.get(name) != size]
+        self.known.forget(gone)
+        self.lost = bool(gone)
         self._without_index = {name: size for name, size in packs.items() if name not in indexed}
         fresh = [(name, size) for name, size in sorted(packs.items()) if known.get(name) != size]
         some: list[Listed] = []
         tasks = (partial(self._listed, name, size, indexed.get(name)) for name, size in fresh)
         for name, size, told, mend in done_by(WORKERS, tasks, self.storage.abort):
-            if told is not None:
+            if told is None:
+                self.lost = True
+            else:
                 some.append(told)
             if mend:
                 self._without_index[name] = size

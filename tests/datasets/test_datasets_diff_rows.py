@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -174,3 +176,43 @@ def test_a_hash_that_is_the_same_for_all_rows_hides_nothing(make_project, monkey
     assert keyed.to_dict()["changed"] == [{"key": "key 7", "changes": {"v": [7, 70]}}]
     whole = project.datasets.diff(*versions)
     assert (whole.changed, whole.added, whole.removed) == (0, 1, 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def test_a_process_that_may_have_little_memory_says_so() -> None:
+    code = """
+import resource
+from jupyter_mlops.datasets.diff import memory
+free = memory.available()
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+print(free > 0, 0 < memory.available() < 1 << 30)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_a_big_text_file_is_read_once_and_compared_by_columns(make_project, monkeypatch, tmp_path) -> None:
+    rows = 3_000
+    before = pl.DataFrame({"id": range(rows), "name": [f"name {place}" for place in range(rows)]})
+    before.write_csv(tmp_path / "before.csv")
+    before.with_columns(name=pl.when(pl.col("id") < 5).then(pl.lit("x")).otherwise("name")).write_csv(
+        tmp_path / "after.csv"
+    )
+    project = make_project()
+    versions = [
+        project.datasets.commit("t", tmp_path / f"{side}.csv", key="id") for side in ("before", "after")
+    ]
+    monkeypatch.setattr(memory, "available", lambda: 200_000)
+    diff = project.datasets.diff(*versions)
+    assert diff.summary == "5 rows changed"
+    assert diff.columns["name"].examples[4].before == "name 4"
+
+
+def test_two_thousand_columns_are_compared(make_project) -> None:
+    before = pl.DataFrame({"id": [1, 2], **{f"c{place}": [place, place] for place in range(2_000)}})
+    after = before.with_columns(c77=pl.Series([77, -1]), c1999=pl.Series([0, 0]))
+    project = make_project()
+    versions = [project.datasets.commit("wide", table, key="id") for table in (before, after)]
+    diff = project.datasets.diff(*versions)
+    assert [column.name for column in diff.table.changed_columns] == ["c1999", "c77"]
+    assert diff.changed == 2

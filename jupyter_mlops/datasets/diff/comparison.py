@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BadInput
@@ -42,6 +44,10 @@ Scratch = Callable[[], AbstractContextManager[Path]]
 _MOST_TABLES = 20  # of a folder that are compared row by row
 _CELL_EXAMPLES = 5
 _COLUMNAR = (".parquet", ".pq")
+_SMALL = 128 << 20  # bytes of a table that is read at once: asking for each of 10,000 columns takes minutes
+_MANY_COLUMNS = (
+    200  # above, probabilities are not computed exactly, which takes longer the fewer rows there are
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +147,18 @@ def _side(version: DatasetVersion, path: str | None, settings: _Settings) -> Ite
 
     with ExitStack() as stack:
         lazy = stack.enter_context(version.scan(path))
-        if not (path or version.source).lower().endswith(_COLUMNAR) and version.kind != "table":
-            size = version.bytes if path is None else settings.memory
+        by_columns = version.kind == "table" or (path or version.source).lower().endswith(_COLUMNAR)
+        small = min(_SMALL, settings.memory // 8)
+        if not by_columns and version.bytes > small:
             # a text is read once, whatever is asked of it later
-            if size < settings.memory // 8:
-                frame = lazy.collect(engine="streaming")
-                yield Side(frame.lazy(), frame.height)
-                return
             columnar = stack.enter_context(settings.scratch()) / "columns.arrow"
             lazy.sink_ipc(columnar, compression="uncompressed")
-            lazy = pl.scan_ipc(columnar, glob=False)
-        yield Side(lazy, int(lazy.select(pl.len()).collect(engine="streaming").item()))
+            lazy, by_columns = pl.scan_ipc(columnar, glob=False), True
+        side = Side(lazy, int(lazy.select(pl.len()).collect(engine="streaming").item()))
+        if not by_columns or side.height * sum(side.widths) <= small:
+            frame = lazy.collect(engine="streaming")
+            side = Side(frame.lazy(), frame.height, frame)
+        yield side
 
 
 class _Comparison:
@@ -174,6 +181,9 @@ class _Comparison:
     def made(self) -> TableDiff:
         """Return what differs."""
         key = chosen(self._settings.key, self._settings.remembered, self._shared, self._before, self._after)
+        # takes as long as matching a million rows, and can be done meanwhile
+        loading = Thread(target=import_module, args=("scipy.stats",))
+        loading.start()
         plan, tally, samples = self._counted(key)
         if key.matched == INFERRED and tally.repeated:
             key = Key(
@@ -284,6 +294,7 @@ class _Comparison:
                 (samples[0].missing.get(column.before, 0), samples[1].missing.get(column.after, 0)),
                 rows,
                 policy,
+                exact=None if len(moved) <= _MANY_COLUMNS else False,
             )
             for column in moved
         ]

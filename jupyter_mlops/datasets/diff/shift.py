@@ -49,8 +49,12 @@ def tested(
     missing: tuple[int, int],
     rows: tuple[int, int],
     policy: DriftPolicy,
+    exact: bool | None,
 ) -> Tested:
-    """Compare two samples of a column; ``missing`` of ``rows`` are counted over all of it."""
+    """Compare two samples of a column; ``missing`` of ``rows`` are counted over all of it.
+
+    ``exact`` says whether to compute exact probabilities, None those of small samples.
+    """
     absent = _missing_share(missing, rows, policy)
     kinds = _kind(before.dtype), _kind(after.dtype)
     if kinds[0] != kinds[1] or kinds[0] == "other":
@@ -67,7 +71,7 @@ def tested(
     if kinds[0] == "times":
         shape = _times(left, right, before.dtype)
         return Tested(Shift("times", distribution=shape), missing=absent)
-    return replace(_numeric(left, right, policy), missing=absent)
+    return replace(_numeric(left, right, policy, exact), missing=absent)
 
 
 def verdicts(columns: Sequence[Tested], policy: DriftPolicy) -> list[Shift]:
@@ -116,7 +120,7 @@ def _numbers(values: pl.Series) -> Numbers:
     return np.sort(numbers)
 
 
-def _numeric(before: Numbers, after: Numbers, policy: DriftPolicy) -> Tested:
+def _numeric(before: Numbers, after: Numbers, policy: DriftPolicy, exact: bool | None) -> Tested:
     shape = _histogram(before, after)
     if before[0] == before[-1] == after[0] == after[-1]:
         return Tested(Shift("constant", distribution=shape))
@@ -125,7 +129,7 @@ def _numeric(before: Numbers, after: Numbers, policy: DriftPolicy) -> Tested:
     least = min(len(before), len(after))
     if least < policy.least_rows:
         return Tested(Shift("too few rows", distribution=shape))
-    found = kolmogorov_smirnov(before, after, is_sorted=True)
+    found = kolmogorov_smirnov(before, after, is_sorted=True, exact=exact)
     shift = Shift(
         "too few rows",
         method="Kolmogorov-Smirnov",

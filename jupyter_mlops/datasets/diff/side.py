@@ -41,10 +41,11 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One whole table: a query that can be evaluated again and again."""
+    """One whole table: a query that can be evaluated again and again; a small one is in memory."""
 
     lazy: pl.LazyFrame
     height: int
+    frame: pl.DataFrame | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -64,6 +65,8 @@ class Side:
 
     def column(self, place: int) -> pl.Series:
         """Return one column, all of it."""
+        if self.frame is not None:
+            return self.frame.to_series(place)
         return self.columns([place]).collect(engine="streaming").to_series().rechunk()
 
     def type(self, place: int) -> pl.DataType:
@@ -83,6 +86,8 @@ class Side:
 
     def rows(self, positions: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return a few whole rows."""
+        if self.frame is not None:
+            return [self.frame.row(position) for position in positions]
         return [self.lazy.slice(position, 1).collect().row(0) for position in positions]
 
     @cached_property

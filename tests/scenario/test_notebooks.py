@@ -34,7 +34,7 @@ def test_the_quickstart_tells_the_whole_story(folder: Path) -> None:
     notebook = executed(folder, "01_quickstart.ipynb")
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     results = [output for output in shown if output.output_type in ("execute_result", "display_data")]
-    assert len(results) >= 15
+    assert len(results) >= 18
     for result in results:
         assert "text/plain" in result.data
     assert sum("text/html" in result.data for result in results) >= 12

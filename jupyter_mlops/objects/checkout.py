@@ -219,7 +219,9 @@ def _found(objects: Objects, path: Path) -> tuple[Snapshot, Found]:
 
 
 def _state(path: Path) -> Snapshot:
-    return Snapshot(path, "" if path.is_dir() and not path.is_symlink() else "file")
+    # what is known of files is known by their full path
+    whole = Path(os.path.realpath(path.parent), path.name)
+    return Snapshot(whole, "" if path.is_dir() and not path.is_symlink() else "file")
 
 
 def _check_portable(path: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.errors import Damaged
+from jupyter_mlops.errors import Conflict, Damaged
 from jupyter_mlops.objects import Objects
 from jupyter_mlops.objects.seen import Seen
 from jupyter_mlops.objects.snapshot import Kept, snapshot
@@ -254,6 +254,18 @@ def test_damage_that_was_met_is_mended_by_the_next_commit(
     assert commit(fresh, path, name="data") == kept
     assert set(opened) == {"noise"}
     assert fresh.read(kept.only) == path.read_bytes()
+
+
+def test_a_checkout_takes_what_is_known_of_the_files_it_finds(
+    objects: Objects, folder: Path, committed: Kept, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    objects.checkout_tree(objects.tree(committed.digest), "data")
+    assert opened == []
+    (folder / "README").write_text("mine!")
+    with pytest.raises(Conflict, match="README"):
+        objects.checkout_tree(objects.tree(committed.digest), "data")
+    assert opened == ["data/README"]
 
 
 @pytest.mark.parametrize("loss", ["removed", "garbage", "empty"])

@@ -44,10 +44,6 @@ def main(root: str) -> None:
     folder = Path(root)
     if not (folder / ".mlops").is_dir():
         return
-    if hasattr(signal, "setitimer"):
-        os.nice(_NICE)
-        # a table that takes longer is described when somebody looks at it; a kill harms nothing
-        signal.setitimer(signal.ITIMER_REAL, SECONDS + _GRACE_SECONDS)
     lock = FileLock(folder / ".mlops" / _LOCK, timeout=0, mode=0o600)
     try:
         with lock, open_project(folder, Actor("upkeep")) as project:
@@ -56,5 +52,14 @@ def main(root: str) -> None:
         return  # the next commit sends somebody again; nothing was promised
 
 
+def _modest() -> None:
+    """Make this process give way to all others, and end for certain."""
+    if hasattr(signal, "setitimer"):
+        os.nice(_NICE)
+        # a table that takes longer is described when somebody looks at it; a kill harms nothing
+        signal.setitimer(signal.ITIMER_REAL, SECONDS + _GRACE_SECONDS)
+
+
 if __name__ == "__main__":
+    _modest()
     main(sys.argv[1])

@@ -99,12 +99,15 @@ def test_a_shape_is_drawn_in_blocks() -> None:
     assert to_text(View("t", blocks=(shape,))).endswith("shape  ▁█")
 
 
-def test_a_pipe_gets_plain_text_of_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.mark.parametrize(("said", "width"), [("", 80), ("120", 120), ("60", 60), ("wide", 80), ("0", 80)])
+def test_a_pipe_gets_plain_text_as_wide_as_is_said(
+    monkeypatch: pytest.MonkeyPatch, said: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", said)
     stream = io.StringIO()
     print_view(view(values("word " * 40)["run"]), stream)
     assert "\x1b" not in stream.getvalue()
-    assert max(map(cell_len, stream.getvalue().split("\n"))) <= 80
+    assert width - 10 < max(map(cell_len, stream.getvalue().split("\n"))) <= width
 
 
 @contextmanager

@@ -16,6 +16,7 @@ it would do later never runs beside a timed command; the job "describe" times th
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -99,33 +100,52 @@ def _number(value: float | None, unit: str) -> str:
     return f"{value:.2f} s" if unit == "s" else f"{value / MB:.2f} MB"
 
 
-def finished(command: list[str], folder: Path, environment: dict[str, str]) -> Took:
-    """Run ``command`` in ``folder`` after all dirty pages are on the disk, and return what it took."""
+class Runner:
+    """A small process that starts the commands and times them.
+
+    The kernel counts to a command's peak memory that of the process which started it, until it runs: this
+    one holds tables.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, command: list[str], folder: Path, environment: dict[str, str]) -> Took:
+        """Run ``command`` in ``folder`` after all dirty pages are on the disk, and return what it took."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps([command, str(folder), environment]), file=self._process.stdin, flush=True)
+        status, seconds, peak, said = json.loads(self._process.stdout.readline())
+        if status:
+            raise SystemExit(f"{' '.join(command)} failed:\n{said}")
+        return Took(seconds, peak)
+
+
+RUNNER = """
+import json, os, subprocess, sys, tempfile, time
+for line in sys.stdin:
+    command, folder, environment = json.loads(line)
     os.sync()
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=output, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            output.seek(0)
-            raise SystemExit(f"{' '.join(command)} failed:\n{output.read().decode(errors='replace')}")
-    return Took(seconds, used.ru_maxrss * 1024)
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    print(json.dumps([process.returncode, seconds, used.ru_maxrss * 1024, said]), flush=True)
+"""
 
 
 class Side:
     """A fresh project of ours, or a fresh repository of DVC's, with a folder for data inside."""
 
-    def __init__(self, kind: str, folder: Path, dvc: str) -> None:
-        self.kind, self.folder, self.dvc = kind, folder, dvc
+    def __init__(self, kind: str, folder: Path, dvc: str, runner: Runner) -> None:
+        self.kind, self.folder, self.dvc, self.runner = kind, folder, dvc, runner
         folder.mkdir(parents=True)
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DVC_"))}
         if kind == OURS:
@@ -146,11 +166,13 @@ class Side:
 
     def run(self, *arguments: str) -> Took:
         """Run one command of this side."""
-        return finished([MLOPS if self.kind == OURS else self.dvc, *arguments], self.folder, self.environment)
+        return self.runner.run(
+            [MLOPS if self.kind == OURS else self.dvc, *arguments], self.folder, self.environment
+        )
 
     def python(self, code: str, *arguments: str) -> Took:
         """Run a script in our interpreter."""
-        return finished([sys.executable, "-c", code, *arguments], self.folder, self.environment)
+        return self.runner.run([sys.executable, "-c", code, *arguments], self.folder, self.environment)
 
     def add(self, name: str) -> Took:
         """Make what is at ``name`` the next version."""
@@ -192,8 +214,13 @@ class Bench:
 
     def __init__(self, folder: Path, sizes: Sizes, rounds: int, dvc: str) -> None:
         self.folder, self.sizes, self.rounds, self.dvc = folder, sizes, rounds, dvc
+        self.runner = Runner()
         self.real = tables.departures()
         self.shown = Shown()
+
+    def side(self, kind: str, folder: Path) -> Side:
+        """Return a fresh side."""
+        return Side(kind, folder, self.dvc, self.runner)
 
     def sides(self, each: Callable[[Side, dict[str, Took]], None]) -> tuple[dict[str, list[Took]], ...]:
         """Call ``each`` with a fresh side of ours and of DVC's, by turns, and return what was noted."""
@@ -203,7 +230,7 @@ class Bench:
             for kind in kinds[:: -1 if number % 2 else 1]:
                 place = self.folder / f"{kind}-{number}"
                 took: dict[str, Took] = {}
-                each(Side(kind, place, self.dvc), took)
+                each(self.side(kind, place), took)
                 for job, one in took.items():
                     noted[kind].setdefault(job, []).append(one)
                 shutil.rmtree(place)
@@ -306,8 +333,8 @@ class Bench:
 
     def seven(self) -> None:
         """Seven versions of one table, and what they take after ``compact``."""
-        ours = Side(OURS, self.folder / "ours", self.dvc)
-        theirs = Side(THEIRS, self.folder / "theirs", self.dvc) if self.dvc else None
+        ours = self.side(OURS, self.folder / "ours")
+        theirs = self.side(THEIRS, self.folder / "theirs") if self.dvc else None
         took: dict[str, list[float]] = {OURS: [], THEIRS: []}
         for number, (_, table) in enumerate(tables.history(self.real, self.sizes.rows)):
             text = tables.text_of(table)
@@ -360,11 +387,7 @@ class Bench:
                 removed(data)
             else:
                 took["checkout"] = side.checkout(made.name)
-            read = (
-                finished([sys.executable, "-c", READ_WHOLE], side.folder, side.environment)
-                if data.exists()
-                else None
-            )
+            read = side.python(READ_WHOLE) if data.exists() else None
             if read is not None:
                 took["read"] = Took(took["checkout"].seconds + read.seconds, read.peak)
 
@@ -392,7 +415,7 @@ class Bench:
             self.folder / f"{name}.parquet" for name in ("before", "after", "shuffled")
         ]
         tables.write_long_pair(before, after, shuffled, self.sizes.long)
-        side = Side(OURS, self.folder / "ours", "")
+        side = self.side(OURS, self.folder / "ours")
         for name, path in (("same", before), ("same", after), ("mixed", before), ("mixed", shuffled)):
             shutil.copyfile(path, side.folder / f"{name}.parquet")
             side.run("data", "commit", name, f"{name}.parquet", "--key", "id")
@@ -447,7 +470,7 @@ class Bench:
             if side.kind == OURS:
                 side.run("data", "remote", "add", "shared", str(shared))
                 took["push"] = side.run("data", "push", "flights", "--remote", "shared")
-                other = Side(OURS, side.folder / "clone", "")
+                other = self.side(OURS, side.folder / "clone")
                 other.run("data", "remote", "add", "shared", str(shared))
                 took["pull"] = other.run("data", "pull", "flights", "--remote", "shared")
                 return
@@ -467,7 +490,7 @@ class Bench:
 
     def scaling(self) -> None:
         """Whether cost grows with what changed or with what is there."""
-        side = Side(OURS, self.folder / "ours", "")
+        side = self.side(OURS, self.folder / "ours")
         data = side.folder / "flights.csv"
         lines = tables.text_of(tables.flights(self.real, self.sizes.edited)).splitlines(keepends=True)
         size = sum(map(len, lines)) / MB

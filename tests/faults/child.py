@@ -75,7 +75,7 @@ def _perform(order: dict[str, Any], library: Any, writing: int) -> None:
             _with_pragma(order["pragma"])
         if order.get("mode", "off") != "off":
             library.calls_arm(
-                os.fsencode(root),
+                os.fsencode(order.get("watched", root)),
                 MODES[order["mode"]],
                 order.get("at", 0),
                 order.get("kinds", ALL_KINDS),

@@ -56,8 +56,8 @@ def workshop() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def beginning(workshop: Path) -> Path:
-    """The project with which every story begins; copied, never changed."""
-    root = workshop / "beginning"
+    """The project with which every story begins, and its remote beside it; copied, never changed."""
+    root = workshop / "beginning" / "project"
     begun(root)
     return root
 
@@ -69,8 +69,15 @@ def make_root(beginning: Path, workshop: Path) -> Iterator[MakeRoot]:
 
     def make() -> Path:
         shutil.rmtree(folder)
-        folder.mkdir()
-        return Path(shutil.copytree(beginning, folder / "project", symlinks=True))
+        return copied(beginning, folder)
 
     yield make
     shutil.rmtree(folder)
+
+
+def copied(beginning: Path, folder: Path) -> Path:
+    """Copy a project and its remote to the new ``folder``, and return where the project is."""
+    shutil.copytree(beginning.parent, folder, symlinks=True, dirs_exist_ok=True)
+    settings = folder / beginning.name / "mlops.toml"
+    settings.write_text(settings.read_text().replace(str(beginning.parent), str(folder)))
+    return folder / beginning.name

@@ -51,7 +51,7 @@ class Laboratory:
         ``acks=N, after=SECONDS`` kills it so long after it told its Nth line; ``mode="kill", at=N`` at the
         Nth call; ``mode="fail", at=N, error=ERRNO, sticky=False`` lets that call fail, or all from then on;
         ``mode="record", log=PATH`` writes down every call; ``deaf=TEXT`` skips the syncs of paths that hold
-        the text.
+        the text. Calls below ``watched`` count, which is ``root`` where it is not given.
         """
         assert self._child.stdin is not None
         order |= {"story": story, "root": str(root), "given": given or {}}

@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
+from jupyter_mlops.datasets import DatasetVersion
 from jupyter_mlops.project import Project, init_project, open_project
 
 ANN = "ann@example.com"
-LETTERS, TABLE = "letters", "table"
+LETTERS, TABLE, THEIRS = "letters", "table", "theirs"
+REMOTE = "remote"
 Told = Callable[[str], None]
 
 _WORDS = [
@@ -92,8 +94,21 @@ def opened(root: Path) -> Project:
 
 
 def begun(root: Path) -> None:
-    """Make a project with two versions of the folder and one of the table, and the folder checked out."""
+    """Make a project with two versions of the folder and one of the table, and the folder checked out.
+
+    The remote beside it has what another project pushed: the folder's first version, and another dataset.
+    """
+    root.parent.mkdir(exist_ok=True)
+    remote = root.parent / REMOTE
+    with tempfile.TemporaryDirectory() as other, init_project(other, actor=ANN) as project:
+        with tempfile.TemporaryDirectory() as outside:
+            project.remotes.add("default", str(remote))
+            project.datasets.commit(LETTERS, write_letters(Path(outside, "letters"), 1))
+            for number in (11, 12):
+                project.datasets.commit(THEIRS, write_letters(Path(outside, "letters"), number))
+        project.datasets.push()
     with init_project(root, actor=ANN) as project, tempfile.TemporaryDirectory() as outside:
+        project.remotes.add("default", str(remote))
         for number in (1, 2):
             project.datasets.commit(LETTERS, write_letters(Path(outside, "letters"), number))
         project.datasets.commit(TABLE, write_table(Path(outside), 1))
@@ -170,14 +185,14 @@ def push(root: Path, told: Told) -> None:
     """Send every version to the remote."""
     with opened(root) as project:
         project.datasets.push()
-        told("ack")
+        told("ack pushed")
 
 
 def pull(root: Path, told: Told) -> None:
     """Fetch every version of the remote."""
     with opened(root) as project:
         project.datasets.pull()
-        told("ack")
+        told("ack pulled")
 
 
 STORIES: dict[str, Callable[..., None]] = {
@@ -206,8 +221,11 @@ def check(root: Path, told: Iterable[str]) -> None:
     lines = list(told)
     acknowledged = {line.split()[1] for line in lines if line.startswith("ack ") and "@" in line}
     with opened(root) as project, tempfile.TemporaryDirectory(dir=root.parent) as outside:
-        present = {}
-        for name in (LETTERS, TABLE):
+        present: dict[str, DatasetVersion] = {}
+        names = {dataset.name for dataset in project.datasets.list()} & {LETTERS, TABLE, THEIRS}
+        assert names >= {LETTERS, TABLE}
+        assert THEIRS in names or "ack pulled" not in lines
+        for name in names:
             versions = project.datasets.versions(name)
             assert [version.number for version in versions] == list(range(len(versions), 0, -1))
             present |= {version.ref: version for version in versions}
@@ -215,6 +233,8 @@ def check(root: Path, told: Iterable[str]) -> None:
         for ref, version in present.items():
             check_version(Path(outside, ref), version)
         assert project.audit.verify().ok
+        if "ack pushed" in lines:
+            check_remote(root)
         check_checkout(root / "out", [line for line in lines if line.startswith("ack out")])
         check_sound(project)
         # and the next commit works
@@ -226,13 +246,35 @@ def check(root: Path, told: Iterable[str]) -> None:
         check_sound(project)
 
 
-def check_version(place: Path, version: object) -> None:
+def check_remote(root: Path) -> None:
+    """Raise ``AssertionError`` unless a push brings everything to the remote, and a new clone gets it."""
+    with opened(root) as project:
+        project.datasets.push()
+        here = {version.ref for name in (LETTERS, TABLE) for version in project.datasets.versions(name)}
+    with (
+        tempfile.TemporaryDirectory(dir=root.parent) as folder,
+        init_project(Path(folder, "clone"), actor=ANN) as clone,
+    ):
+        clone.remotes.add("default", str(root.parent / REMOTE))
+        clone.datasets.pull()
+        there = {
+            version.ref: version
+            for dataset in clone.datasets.list()
+            for version in clone.datasets.versions(dataset.name)
+        }
+        assert here <= set(there)
+        for ref, version in there.items():
+            check_version(Path(folder, ref), version)
+        check_sound(clone)
+
+
+def check_version(place: Path, version: DatasetVersion) -> None:
     """Raise ``AssertionError`` unless a version checks out as what its number says."""
-    version.checkout(place)  # type: ignore[attr-defined]
-    if version.name == TABLE:  # type: ignore[attr-defined]
-        assert place.read_bytes() == table(version.number), version  # type: ignore[attr-defined]
+    version.checkout(place)
+    if version.name == TABLE:
+        assert place.read_bytes() == table(version.number), version
     else:
-        assert held(place) == letters(version.number), version  # type: ignore[attr-defined]
+        assert held(place) == letters(version.number + (10 if version.name == THEIRS else 0)), version
 
 
 def check_checkout(place: Path, told: list[str]) -> None:
@@ -245,7 +287,7 @@ def check_sound(project: Project) -> None:
     """Raise ``AssertionError`` if a full verification finds anything damaged."""
     from jupyter_mlops.automation.upkeep import Upkeep
 
-    report = Upkeep(project).verify("full")
+    report = Upkeep(project).verify()
     assert report.passed, report.to_dict()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from .conftest import MakeRoot
 from .laboratory import LENGTH, NAME, SYNC, WRITE, Laboratory, Outcome
-from .stories import check
+from .stories import check, check_remote
 
 EVERY = int(os.environ.get("FAULTS_EVERY", "1"))
 SHARES = 3
@@ -22,13 +22,15 @@ KINDS = {"write": WRITE | LENGTH, "sync": SYNC, "rename": NAME}
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.parametrize("story", ["commit", "checkout"])
+@pytest.mark.parametrize("story", ["commit", "checkout", "compact", "gc", "push", "pull"])
 def test_killed_at_every_call(laboratory: Laboratory, make_root: MakeRoot, story: str, share: int) -> None:
     for at in count(1 + share * EVERY, SHARES * EVERY):
         root = make_root()
-        outcome = laboratory.run(story, root, mode="kill", at=at)
+        outcome = laboratory.run(story, root, mode="kill", at=at, watched=str(root.parent))
         assert outcome.status in (0, -9), outcome
         _check(root, outcome, f"{story} killed at call {at} of {outcome.calls}")
+        if story == "push":
+            check_remote(root)
         if outcome.status == 0:
             assert at > SHARES * EVERY, "no call was seen"
             break

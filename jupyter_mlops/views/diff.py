@@ -81,7 +81,10 @@ def _told(value: TableDiff, before: str, after: str) -> Iterator[Block]:
         yield Heading("Values")
         yield _columns(changed, value.unchanged + value.changed)
         if any(column.shift is not None and column.shift.distribution is not None for column in changed):
-            yield Text(f"Shapes: {before} (grey) → {after} (blue).", "muted")
+            shapes = f"Shapes: {before} (grey) → {after} (blue)."
+            tests = " Shifts: Kolmogorov-Smirnov D, Cramér's V, judged as drift is."
+            judged = any(column.shift is not None and column.shift.method for column in changed)
+            yield Text(shapes + (tests if judged else ""), "muted")
     if others and (changed or not value.same):
         yield Text(_unchanged(others), "muted")
     if value.changed_rows:

@@ -201,6 +201,7 @@ def values(text: str = "plain") -> dict[str, Any]:
         "alerts": (alert, seen), "events": (event,), text: (identity,),
         "remotes": (Remote(text, text), Remote("default", text, True, True)),
     }  # fmt: skip
+    made |= _diffs(text)
     listings = {f"listing of {kind}": Listing(kind, items) for kind, items in listed.items()}
     empty = {f"no {kind}": Listing(kind, ()) for kind in listed}
     return made | listings | empty

@@ -15,7 +15,7 @@ from ..errors import BadInput, Damaged, MLOpsError, StoreFailed
 from .blob import Blob, Buffer, address, raw_digest
 from .codec import unpacked
 from .intake import Advance, Intake
-from .pack import CHUNK, GROUP, RECIPE, Head, Pack, parsed, recipe_payload
+from .pack import CHUNK, GROUP, RECIPE, Head, Pack, head_of, parsed, recipe_payload
 from .packing import Packing
 from .tree import Entry, store_tree
 
@@ -122,6 +122,20 @@ class Batch:
             if self._packing.claim(digests):
                 self._packing.add(data, head)
         return tuple(address(digest) for digest in digests)
+
+    def put_records(self, records: Iterable[bytes]) -> None:
+        """Keep whole records as they are; the caller has made sure that they hold what they say."""
+        heads = {
+            digest: (data, head)
+            for data in records
+            for head in (head_of(data),)
+            for digest, _ in head.members
+        }
+        with self._guarded():
+            fresh = self._packing.claim(heads)
+            chosen = {id(heads[digest][0]): heads[digest] for digest in heads if digest in fresh}
+            if chosen:
+                self._packing.add_several(list(chosen.values()))
 
     def put_file(self, path: str | Path, advance: Advance = ignore) -> Blob:
         """Keep the content of a file, telling ``advance`` how many bytes are done.

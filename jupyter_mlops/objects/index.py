@@ -18,16 +18,14 @@ from typing import Any, NamedTuple
 from ..errors import Conflict, StoreFailed
 from .durable import make_durable, storing
 from .index_file import IndexFile
-from .pack import GROUP, Head, Pack, pack_path, records_of, scanned
+from .index_rows import dropped, forgotten, held, inserted, portions
+from .pack import Pack, pack_path, records_of, scanned
 
-_MANY = 500
 _NAMED = re.compile(r"[0-9a-f]{64}\.pack")
-_COLUMNS = "digest, kind, pack, offset, length, size, start"
 _PLACE = (
     "SELECT blob.digest, pack.name, blob.offset, blob.length, blob.size, blob.start, blob.kind "
     "FROM blob JOIN pack ON pack.id = blob.pack"
 )
-_Row = tuple[bytes, int, int, int, int, int, int]
 
 
 class Place(NamedTuple):
@@ -62,7 +60,7 @@ class ChunkIndex:
     def has(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of ``digests`` that some pack holds."""
 
-        return self._file.read(lambda connection: _held(connection, digests), set())
+        return self._file.read(lambda connection: held(connection, digests), set())
 
     def find(self, digest: bytes) -> Place | None:
         """Return where ``digest`` is."""
@@ -73,7 +71,7 @@ class ChunkIndex:
 
         def ask(connection: sqlite3.Connection) -> dict[bytes, Place]:
             found: dict[bytes, Place] = {}
-            for marks, some in _portions(digests):
+            for marks, some in portions(digests):
                 for row in connection.execute(f"{_PLACE} WHERE blob.digest IN ({marks})", some):
                     found[row[0]] = Place(*row[1:])
             return found
@@ -131,7 +129,7 @@ class ChunkIndex:
     def needs(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of ``digests`` that some group needs to be decoded."""
 
-        return self._file.read(lambda connection: _held(connection, digests, "base"), set())
+        return self._file.read(lambda connection: held(connection, digests, "base"), set())
 
     def spoiled(self) -> tuple[tuple[str, int, bytes], ...]:
         """Return the pack, offset and digest of every record that a read found damaged."""
@@ -179,12 +177,12 @@ class ChunkIndex:
         packs = tuple(packs)
 
         def change(connection: sqlite3.Connection) -> None:
-            if len(_held(connection, needed)) != len(set(needed)):
+            if len(held(connection, needed)) != len(set(needed)):
                 raise Conflict("stored bytes were removed while they were used", "repeat the command")
             for pack in packs:
                 # the same content makes the same pack, in whose place there was a damaged one, perhaps
                 connection.execute("DELETE FROM spoiled WHERE pack = ?", (pack.name,))
-                _inserted(connection, pack, replace)
+                inserted(connection, pack, replace)
 
         self._file.write(change)
 
@@ -211,9 +209,9 @@ class ChunkIndex:
         gone = {name for name in gone if not pack_path(self._folder, name).exists()}
 
         def change(connection: sqlite3.Connection) -> None:
-            _forgotten(connection, gone)
+            forgotten(connection, gone)
             for pack in packs:
-                _inserted(connection, pack, False)
+                inserted(connection, pack, False)
 
         self._file.write(change)
         return len(packs) + len(gone)
@@ -221,7 +219,7 @@ class ChunkIndex:
     def forget(self, names: Iterable[str]) -> None:
         """Forget packs; what others hold too is read from there from now on."""
         names = tuple(names)
-        self._file.write(lambda connection: _forgotten(connection, names))
+        self._file.write(lambda connection: forgotten(connection, names))
 
     def spoil(self, pack: str, offset: int) -> None:
         """Note that a record is damaged: what it held, and what needs that, is elsewhere or is missing."""
@@ -230,18 +228,18 @@ class ChunkIndex:
             row = connection.execute("SELECT id FROM pack WHERE name = ?", (pack,)).fetchone()
             if row is None:
                 return
-            digests = _dropped(connection, int(row[0]), offset)
+            digests = dropped(connection, int(row[0]), offset)
             at = time.time()
             connection.executemany(
                 "INSERT OR REPLACE INTO spoiled VALUES (?, ?, ?, ?)",
                 [(pack, offset, digest, at) for digest in digests],
             )
-            for marks, some in _portions(digests - _held(connection, digests)):
+            for marks, some in portions(digests - held(connection, digests)):
                 # what was written as a difference to these is lost with them
                 for number, where in connection.execute(
                     f"SELECT DISTINCT pack, offset FROM base WHERE digest IN ({marks})", some
                 ).fetchall():
-                    _dropped(connection, number, where)
+                    dropped(connection, number, where)
 
         self._file.write(change)
 
@@ -265,7 +263,7 @@ class ChunkIndex:
             for table in ("blob", "copy", "base", "pack"):
                 connection.execute(f"DELETE FROM {table}")
             for pack in packs:
-                _inserted(connection, pack, False)
+                inserted(connection, pack, False)
             connection.executemany(
                 "UPDATE pack SET verified = ? WHERE name = ?", [(at, name) for name, at in checked.items()]
             )
@@ -284,8 +282,8 @@ class ChunkIndex:
             raise _unreadable(path, error) from error
 
         def change(connection: sqlite3.Connection) -> None:
-            _forgotten(connection, (name,))
-            _inserted(connection, pack, False)
+            forgotten(connection, (name,))
+            inserted(connection, pack, False)
 
         self._file.write(change)
 
@@ -303,109 +301,6 @@ class ChunkIndex:
             return None
         except OSError as error:
             raise _unreadable(path, error) from error
-
-
-def _portions(digests: Collection[bytes]) -> Iterator[tuple[str, list[bytes]]]:
-    """Yield ``digests`` sorted, as many at a time as one statement takes, with a question mark for each."""
-    ordered = sorted(digests)
-    for start in range(0, len(ordered), _MANY):
-        some = ordered[start : start + _MANY]
-        yield ",".join("?" * len(some)), some
-
-
-def _held(connection: sqlite3.Connection, digests: Collection[bytes], table: str = "blob") -> set[bytes]:
-    found: set[bytes] = set()
-    for marks, some in _portions(digests):
-        rows = connection.execute(f"SELECT digest FROM {table} WHERE digest IN ({marks})", some)
-        found.update(row[0] for row in rows)
-    return found
-
-
-def _inserted(connection: sqlite3.Connection, pack: Pack, replace: bool) -> None:
-    connection.execute(
-        "INSERT OR IGNORE INTO pack(name, size, added) VALUES (?, ?, ?)", (pack.name, pack.size, time.time())
-    )
-    number = connection.execute("SELECT id FROM pack WHERE name = ?", (pack.name,)).fetchone()[0]
-    bad = {row[0] for row in connection.execute("SELECT offset FROM spoiled WHERE pack = ?", (pack.name,))}
-    rows: list[_Row] = []
-    bases = []
-    for offset, head in pack.records:
-        if offset in bad:
-            continue
-        rows += _rows(number, offset, head)
-        bases += [(digest, number, offset) for digest in head.bases]
-    rows.sort()
-    if replace:
-        for marks, some in _portions({row[0] for row in rows}):
-            connection.execute(
-                f"INSERT OR IGNORE INTO copy SELECT {_COLUMNS} FROM blob "
-                f"WHERE pack != ? AND digest IN ({marks})",
-                (number, *some),
-            )
-    elif connection.execute("SELECT 1 FROM base LIMIT 1").fetchone():
-        # plain bytes are read rather than a delta; else two deltas may come to need each other
-        for marks, some in _portions({row[0] for row in rows if row[1] != GROUP}):
-            where = f"WHERE kind = {GROUP} AND digest IN ({marks})"
-            connection.execute(f"INSERT OR IGNORE INTO copy SELECT {_COLUMNS} FROM blob {where}", some)
-            connection.execute(f"DELETE FROM blob {where}", some)
-    before = connection.total_changes
-    connection.executemany(
-        f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO blob VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-    )
-    if connection.total_changes - before != len(rows):
-        # another pack holds some of them too; that is worth knowing when one of the two is damaged or goes
-        connection.executemany(
-            "INSERT OR IGNORE INTO copy SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS "
-            "(SELECT 1 FROM blob WHERE digest = ?1 AND pack = ?3 AND offset = ?4)",
-            rows,
-        )
-    connection.executemany("INSERT OR IGNORE INTO base VALUES (?, ?, ?)", sorted(bases))
-
-
-def _rows(number: int, offset: int, head: Head) -> Iterator[_Row]:
-    start = 0
-    for digest, size in head.members:
-        yield digest, head.kind, number, offset, head.total, size, start
-        start += size
-
-
-def _dropped(connection: sqlite3.Connection, number: int, offset: int) -> set[bytes]:
-    """Forget one record and return what it held."""
-    where = (number, offset)
-    rows = connection.execute("SELECT digest FROM blob WHERE pack = ? AND offset = ?", where).fetchall()
-    digests = {row[0] for row in rows}
-    for table in ("blob", "copy", "base"):
-        connection.execute(f"DELETE FROM {table} WHERE pack = ? AND offset = ?", where)
-    _promoted(connection, digests)
-    return digests
-
-
-def _forgotten(connection: sqlite3.Connection, names: Collection[str]) -> None:
-    for name in names:
-        row = connection.execute("SELECT id FROM pack WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            continue
-        digests = {each[0] for each in connection.execute("SELECT digest FROM blob WHERE pack = ?", row)}
-        for table in ("blob", "copy", "base"):
-            connection.execute(f"DELETE FROM {table} WHERE pack = ?", row)
-        connection.execute("DELETE FROM pack WHERE id = ?", row)
-        connection.execute("DELETE FROM spoiled WHERE pack = ?", (name,))
-        _promoted(connection, digests)
-
-
-def _promoted(connection: sqlite3.Connection, digests: Collection[bytes]) -> None:
-    """Read those of ``digests`` that are kept twice from their other place from now on."""
-    for marks, some in _portions(digests):
-        connection.execute(
-            f"INSERT OR IGNORE INTO blob SELECT {_COLUMNS} FROM copy WHERE digest IN ({marks}) "
-            "ORDER BY digest, kind",
-            some,
-        )
-        connection.execute(
-            f"DELETE FROM copy WHERE digest IN ({marks}) AND EXISTS (SELECT 1 FROM blob WHERE "
-            "blob.digest = copy.digest AND blob.pack = copy.pack AND blob.offset = copy.offset)",
-            some,
-        )
 
 
 def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -92,6 +92,10 @@ class Packing:
         """Append one whole record, which the caller has claimed."""
         self._append(data, (head,))
 
+    def add_several(self, records: Sequence[tuple[bytes, Head]]) -> None:
+        """Append whole records, which the caller has claimed, at once."""
+        self._append(b"".join([data for data, _ in records]), [head for _, head in records])
+
     def claim(self, digests: Collection[bytes]) -> set[bytes]:
         """Return those of ``digests`` that nobody has stored or is storing: the caller is to store them."""
         with self._lock:

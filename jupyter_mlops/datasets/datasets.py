@@ -175,7 +175,7 @@ class Datasets:
 
         Rows are matched by ``key``, else by the key that the dataset remembers; without one, as a whole.
         """
-        from .diff import compare
+        from .diff.comparison import compare
 
         return compare(
             self.get(a),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.datasets.diff import memory
 from jupyter_mlops.datasets.diff import spill as parts
+from jupyter_mlops.errors import StoreFailed
 from jupyter_mlops.project import Project
 
 VALUES = {
@@ -216,3 +217,34 @@ def test_two_thousand_columns_are_compared(make_project) -> None:
     diff = project.datasets.diff(*versions)
     assert [column.name for column in diff.table.changed_columns] == ["c1999", "c77"]
     assert diff.changed == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left_behind(make_project, monkeypatch) -> None:
+    import resource
+    import signal
+
+    rows = 200_000
+    before = pl.DataFrame({"id": range(rows), "x": [0.5] * rows})
+    project = make_project()
+    versions = [project.datasets.commit("t", table, key="id") for table in (before, before.head(rows - 1))]
+    monkeypatch.setattr(memory, "available", lambda: 1_000_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    # from here on no file may grow, as if the disk were full
+    monkeypatch.setattr(
+        "jupyter_mlops.datasets.diff.comparison.count_spilled",
+        lambda *these, **others: (
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1])),
+            parts.count_spilled(*these, **others),
+        ),
+    )
+    try:
+        with pytest.raises(StoreFailed, match="the disk did not take"):
+            project.datasets.diff(*versions)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list((project.objects.folder / "tmp").iterdir()) == []
+    monkeypatch.undo()
+    assert project.datasets.diff(*versions).summary == "1 row removed"

@@ -1,6 +1,5 @@
-"""Comparison of two versions: files, columns, rows and values. Called by ``Datasets.diff``."""
+"""Comparison of two versions: its values. ``Datasets.diff`` loads ``comparison``, which makes them."""
 
-from .comparison import compare
 from .value import (
     CellExample,
     ColumnDiff,
@@ -23,5 +22,4 @@ __all__ = [
     "SchemaChange",
     "Shift",
     "TableDiff",
-    "compare",
 ]

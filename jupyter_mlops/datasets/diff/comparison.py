@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BadInput
+from ...errors import BadInput, StoreFailed
 from ...objects import Entry
 from ...statistics import DriftPolicy
 from ..version import DatasetVersion
@@ -152,7 +152,8 @@ def _side(version: DatasetVersion, path: str | None, settings: _Settings) -> Ite
         if not by_columns and version.bytes > small:
             # a text is read once, whatever is asked of it later
             columnar = stack.enter_context(settings.scratch()) / "columns.arrow"
-            lazy.sink_ipc(columnar, compression="uncompressed")
+            with _on_disk():
+                lazy.sink_ipc(columnar, compression="uncompressed")
             lazy, by_columns = pl.scan_ipc(columnar, glob=False), True
         side = Side(lazy, int(lazy.select(pl.len()).collect(engine="streaming").item()))
         if not by_columns or side.height * sum(side.widths) <= small:
@@ -229,7 +230,8 @@ class _Comparison:
             with _bar(1 + width, "column") as advance:
                 count_rows(before, after, plan, tally, samples, lambda: advance(1))
         else:
-            with settings.scratch() as folder, _bar(2 * (before.height + after.height), "row") as advance:
+            rows = before.height + after.height
+            with settings.scratch() as folder, _bar(2 * rows, "row") as advance, _on_disk():
                 count_spilled(
                     before,
                     after,
@@ -330,6 +332,19 @@ def _differ(one: pl.Series, other: pl.Series) -> bool:
 
     left, right = alike(one, other)
     return bool(left.ne_missing(right).any())
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """Say plainly what keeps rows from being put on disk meanwhile; a full disk is the common case."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreFailed(
+            f"the tables do not fit into memory, and the disk did not take their rows: {reason}",
+            "free some space in .mlops and repeat; nothing was changed",
+        ) from error
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class Models:
     def __init__(self, store: Store, people: Members, objects: Objects, runs: Tracker) -> None:
         self._store = store
         self._people = people
+        self._objects = objects
         self._runs = runs
         self.files = ModelStore(objects, lambda: people.policy.trust)
 
@@ -41,28 +42,9 @@ class Models:
         """
         check_name(name, KIND)
         self._people.require(Role.CONTRIBUTOR)
-        run, saved = self._source(source, input_example)
-        author = self._people.actor.name if run is None else run.actor
-        with self._people.write(Role.CONTRIBUTOR) as transaction:
-            known = transaction.one(
-                "SELECT * FROM model_versions WHERE model = :model AND digest = :digest "
-                "AND COALESCE(run, '') = :run ORDER BY number",
-                model=name,
-                digest=saved.digest,
-                run=run.id if run else "",
-            )
-            if known is not None:
-                return self._version(known, note=f"unchanged: this is {name}@v{known['number']}")
-            number = self._insert(transaction, name, run.id if run else None, author, saved)
-            transaction.event(
-                "model.registered",
-                f"model:{name}@v{number}",
-                name=name,
-                number=number,
-                digest=saved.digest,
-                run=run.id if run else None,
-            )
-        return self.get(f"{name}@v{number}")
+        with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
+            run, saved = self._source(source, input_example)
+            return self._registered(name, run, saved)
 
     def get(self, ref: str | ModelVersion, at: str | date | None = None) -> ModelVersion:
         """Return the version that ``ref`` names; a bare name is the latest one.
@@ -114,6 +96,29 @@ class Models:
         self._known(name)
         self._declared(name, alias)
         return aliases.history(self._store, KIND, name, alias)
+
+    def _registered(self, name: str, run: Run | None, saved: SavedModel) -> ModelVersion:
+        author = self._people.actor.name if run is None else run.actor
+        with self._people.write(Role.CONTRIBUTOR) as transaction:
+            known = transaction.one(
+                "SELECT * FROM model_versions WHERE model = :model AND digest = :digest "
+                "AND COALESCE(run, '') = :run ORDER BY number",
+                model=name,
+                digest=saved.digest,
+                run=run.id if run else "",
+            )
+            if known is not None:
+                return self._version(known, note=f"unchanged: this is {name}@v{known['number']}")
+            number = self._insert(transaction, name, run.id if run else None, author, saved)
+            transaction.event(
+                "model.registered",
+                f"model:{name}@v{number}",
+                name=name,
+                number=number,
+                digest=saved.digest,
+                run=run.id if run else None,
+            )
+        return self.get(f"{name}@v{number}")
 
     def _source(self, source: Any, example: Any) -> tuple[Run | None, SavedModel]:
         from ..runs import Run, Runs

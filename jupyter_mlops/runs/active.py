@@ -104,15 +104,17 @@ class ActiveRun(Run):
         """Keep a file, folder, DataFrame or figure under ``name``; the same name again replaces it."""
         if name is not None:
             checked_name(name, "an artifact")
-        return self._kept(stored(self._objects, source, name), free=name is None)
+        with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
+            return self._kept(stored(self._objects, source, name), free=name is None)
 
     def log_model(self, estimator: Any, input_example: Any = None, name: str = "model") -> Artifact:
         """Keep a fitted estimator, without pickle, with its signature and rows of ``input_example``."""
         checked_name(name, "an artifact")
         if self._save_model is None:
             raise Failed("models cannot be stored here", "open the run through a project")
-        saved = self._save_model(estimator, input_example)
-        return self._kept(Artifact(name, "model", saved.digest, saved.bytes, saved.detail), free=False)
+        with self._objects.holding():
+            saved = self._save_model(estimator, input_example)
+            return self._kept(Artifact(name, "model", saved.digest, saved.bytes, saved.detail), free=False)
 
     def fail(self, error: BaseException) -> None:
         """Have the run end as failed with ``error`` although nothing is raised."""

@@ -150,11 +150,14 @@ class Execution:
         try:
             result: dict[str, Any] = json.loads((work / RESULT).read_text("utf-8"))
         except (OSError, ValueError):
-            self._ledger.end(id, "failed", _killed(status, work / "log"), kept=self._keep(work, {}))
+            with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
+                self._ledger.end(id, "failed", _killed(status, work / "log"), kept=self._keep(work, {}))
             return False
         error = RunError(**result["error"]) if result["error"] else None
-        kept = self._keep(work, result)
-        return self._ledger.end(id, "failed" if error else "finished", error, kept=kept) and error is None
+        with self._objects.holding():
+            kept = self._keep(work, result)
+            ended = self._ledger.end(id, "failed" if error else "finished", error, kept=kept)
+        return ended and error is None
 
     def _keep(self, work: Path, result: dict[str, Any]) -> Kept:
         with self._objects.batch() as batch:

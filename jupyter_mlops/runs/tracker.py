@@ -101,18 +101,18 @@ class Tracker:
             try:
                 yield run
             except KeyboardInterrupt:
-                self._ledger.end(id, "stopped", reason="interrupted", kept=self._keep(code))
+                self._end(id, code, "stopped", reason="interrupted")
                 raise
             except BaseException as error:
                 if isinstance(error, SystemExit) and not error.code:
-                    self._ledger.end(id, "finished", kept=self._keep(code))
+                    self._end(id, code, "finished")
                 else:
-                    self._ledger.end(id, "failed", _raised(error), kept=self._keep(code))
+                    self._end(id, code, "failed", _raised(error))
                 raise
             else:
                 error_told = _raised(run.failure) if run.failure else None
                 status = "failed" if error_told else "finished"
-                self._ledger.end(id, status, error_told, kept=self._keep(code))
+                self._end(id, code, status, error_told)
             finally:
                 leave()
                 run.refresh(self._shelf.runs([id])[0])
@@ -171,11 +171,12 @@ class Tracker:
         check_kernel(read)
         self._people.require(Role.CONTRIBUTOR)
         self.settle()
-        digest = self._objects.put_bytes(read.data)
         git = git_state(self._root)
         sweep = self._ledger.new_id()
         with self._liveness.hold(sweep):
-            members = self._ledger.begin_sweep(sweep, experiment, plan, digest, metric, goal, git)
+            with self._objects.holding():
+                digest = self._objects.put_bytes(read.data)
+                members = self._ledger.begin_sweep(sweep, experiment, plan, digest, metric, goal, git)
             self._execute(sweep, experiment, plan, members)
         return self.sweep(sweep)
 
@@ -310,6 +311,12 @@ class Tracker:
         Execution(self._root, self._state, actor, self._ledger, self._liveness, self._objects, plan).run(
             sweep, experiment, members
         )
+
+    def _end(
+        self, id: str, code: str | None, status: str, error: RunError | None = None, reason: str = ""
+    ) -> None:
+        with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
+            self._ledger.end(id, status, error, reason, self._keep(code))
 
     def _keep(self, code: str | None) -> Kept:
         with self._objects.batch() as batch:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from jupyter_mlops.errors import BadInput, Failed, MLOpsError, StoreFailed, Unreachable
-from jupyter_mlops.store import Store
+from jupyter_mlops.store import Store, migrations
 from jupyter_mlops.store.portable import pyformat, statements
 from jupyter_mlops.store.sqlite import SQLiteEngine, refuse_network_file_system
 
@@ -206,3 +206,29 @@ def _raising(error: Exception) -> Callable[..., None]:
         raise error
 
     return fail
+
+
+def test_what_versions_kept_of_their_tables_becomes_descriptions(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    folder = Path(migrations.__file__).parent
+    old = sqlite3.connect(path)
+    for statement in statements((folder / "0001_first.sql").read_text("utf-8")):
+        old.execute(statement)
+    old.execute("CREATE TABLE migrations (component TEXT, number BIGINT, at TEXT)")
+    old.execute("INSERT INTO migrations VALUES ('jupyter_mlops', 1, 'then')")
+    old.execute("INSERT INTO datasets VALUES ('d', '[]', 'then', 'ann')")
+    types = '[["a","int64"]]'
+    for number, digest, columns in ((1, "b3:x", types), (2, "b3:y", "[]"), (3, "b3:x", types)):
+        rows = 5 if columns == types else None
+        old.execute(
+            "INSERT INTO versions VALUES ('d', ?, ?, 'file', 1, 9, ?, ?, '[]', '{}', '[]', '', 'then', 'a')",
+            (number, digest, rows, columns),
+        )
+    old.commit()
+    old.close()
+    store = Store(path)
+    kept = store.all("SELECT content, reading, row_count FROM descriptions")
+    assert [tuple(row.values()) for row in kept] == [("b3:x", types, 5)]
+    readings = store.all("SELECT reading FROM versions ORDER BY number")
+    assert [row["reading"] for row in readings] == [types, "", types]
+    store.close()

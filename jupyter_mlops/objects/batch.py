@@ -76,7 +76,7 @@ class Batch:
 
     @property
     def packs(self) -> tuple[Pack, ...]:
-        """The packs that were written; all of them when the block has ended."""
+        """The packs that were written, all of them when the block has ended; with records if it replaces."""
         return tuple(self._packing.packs)
 
     def has(self, digest: str) -> bool:

@@ -31,7 +31,7 @@ from .tree import FOLDER, rows_of
 _RANGE = 8 << 20
 _GAP = 64 << 10  # fetching so much for nothing is cheaper than asking again
 _LONGEST = 64 << 20
-_PORTION = 10_000
+_PORTION, _LOT = 10_000, 64
 Bar = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 _Got = list[tuple[Held, bytes | None]]
 _T = TypeVar("_T")
@@ -113,10 +113,13 @@ class Download:
                 contents[digest] = self._raw(digest, record)
                 kept.append(record)
         needed = {chunk for chunks in recipes.values() for chunk, _ in chunks}
-        chunks = self._taken(needed)
+        here = self._objects.index.has(needed)
+        chunks = self._taken(needed - here)
         raw = {digest: self._raw(digest, record) for digest, record in chunks.items()}
         for digest, listed in recipes.items():
-            data = b"".join(raw[chunk] for chunk, _ in listed)
+            data = b"".join(
+                self._objects.read(address(chunk)) if chunk in here else raw[chunk] for chunk, _ in listed
+            )
             if blake3(data).digest() != digest:
                 raise self._lost(digest, "its chunks make other bytes")
             contents[digest] = data
@@ -150,17 +153,17 @@ class Download:
         """Fetch and keep records that need no others."""
         failure: BaseException | None = None
         with self._objects.batch() as batch:
-            fetched = self._sound(records)
+            fetched = _portions(self._sound(records), _LOT)
             while True:
                 try:
-                    held, record = next(fetched)
+                    lot = next(fetched)
                 except StopIteration:
                     break
                 except (MLOpsError, KeyboardInterrupt) as error:
                     failure = error  # what came so far is kept
                     break
-                batch.put_record(record, checked=True)
-                advance(held.length)
+                batch.put_records([record for _, record in lot])
+                advance(sum(held.length for held, _ in lot))
         if failure is not None:
             raise failure
 
@@ -327,9 +330,9 @@ class Download:
         )
 
 
-def _portions(items: Iterable[_T]) -> Iterator[list[_T]]:
+def _portions(items: Iterable[_T], size: int = _PORTION) -> Iterator[list[_T]]:
     iterator = iter(items)
-    while some := list(islice(iterator, _PORTION)):
+    while some := list(islice(iterator, size)):
         yield some
 
 

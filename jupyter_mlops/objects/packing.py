@@ -224,7 +224,8 @@ class Packing:
             return
         pack = closing.result()
         self._index.publish((pack,), replace=self._replace)
-        self.packs.append(pack)
+        # what rewrites packs checks them again; of a commit of any size, the records must not pile up
+        self.packs.append(pack if self._replace else pack._replace(records=()))
         with self._lock:
             for _, head in pack.records:
                 self._claimed.difference_update(digest for digest, _ in head.members)

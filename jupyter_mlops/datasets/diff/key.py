@@ -50,7 +50,7 @@ def chosen(
                 (column,), INFERRED, f"rows are matched by {column.name}, whose values are all different"
             )
     return Key(
-        (), WHOLE, "no key is known, so rows are compared as a whole: a changed row is one removed, one added"
+        (), WHOLE, "no key is known, so a changed row counts as one removed, one added; --key COLUMN tells"
     )
 
 

@@ -130,3 +130,34 @@ def test_the_store_is_where_the_project_says_wherever_one_stands(
     assert read_config(written(tmp_path, '[project]\nstore = "facts.sqlite"')).store == str(
         tmp_path / "facts.sqlite"
     )
+
+
+def test_remotes_are_declared_by_name_and_the_projects_own_is_the_default(tmp_path: Path) -> None:
+    text = (
+        '[remotes.origin]\nurl = "shared"\nsingle_writer = true\n[remotes.cloud]\nurl = "s3://acme/churn"\n'
+    )
+    remotes = read_config(written(tmp_path, text)).remotes
+    assert (remotes["origin"].url, remotes["origin"].single_writer) == (str(tmp_path / "shared"), True)
+    assert (remotes["cloud"].url, remotes["cloud"].single_writer) == ("s3://acme/churn", False)
+    for project, expected in (("s3://acme/x", "s3://acme/x"), ("cloud", "s3://acme/churn")):
+        named = read_config(written(tmp_path, f'[project]\nremote = "{project}"\n{text}')).remotes
+        assert named["default"].url == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[remotes.o]", "has no url"),
+        ("[remotes.o]\nurl = 1", "must be text"),
+        ('[remotes.o]\nurl = "x"\nsingle_writer = "yes"', "true or false"),
+        ('[remotes.o]\nurl = "x"\nregion = "y"', "unknown key"),
+        ('[remotes.o]\nurl = "s3://key:hidden@bucket"', "holds a secret"),
+        ('[remotes."a b"]\nurl = "x"', "cannot name a remote"),
+        ('[project]\nremote = "x"\n[remotes.default]\nurl = "y"', "which remote is the default"),
+        ("[remotes]\no = 1", "must be a table"),
+    ],
+)
+def test_a_remote_declared_wrongly_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said) as refused:
+        read_config(written(tmp_path, text))
+    assert "hidden" not in str(refused.value)

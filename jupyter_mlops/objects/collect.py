@@ -7,8 +7,11 @@ alone, from its first byte to its fact.
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400.0
 _LIVE = 0.6
+_HEXADECIMAL = re.compile("[0-9a-f]{64}")
 Roots = Callable[[], Iterable[Root]]
 
 
@@ -124,6 +128,7 @@ class _Collection:
             packs, rewritten = self._free(due.keys())
             for path in stale:
                 path.unlink(missing_ok=True)
+            self._drop_copies()
         left = self._objects.stored().stored
         emptied = sum(stale.values()) if delete else 0
         return GarbageReport(
@@ -194,6 +199,20 @@ class _Collection:
             return False  # verification says so
         total = sum(head.total for _, head in pack.records)
         return unread(self._objects, pack, lambda digest: digest not in going) > (1 - _LIVE) * total
+
+    def _drop_copies(self) -> None:
+        """Remove files that were written out for links and loads of what nothing needs any more."""
+        copies = self._objects.folder / "copies"
+        for path in (*copies.glob("files/??/*"), *copies.glob("*")):
+            name = path.name.partition(".")[0]
+            if _HEXADECIMAL.fullmatch(name) and bytes.fromhex(name) not in self._reach.needed:
+                with suppress(FileNotFoundError):
+                    if not self._old(path.stat().st_mtime):
+                        continue
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink()  # files that are linked to it stay
 
     def _in_trash(self) -> tuple[int, dict[Path, int]]:
         """Return how many bytes are in the trash, and which files were there longer than the grace."""

@@ -195,6 +195,26 @@ def test_roots_that_are_on_another_machine_do_not_matter(objects: Objects) -> No
     assert not lacking(objects, [(kept, True)])
 
 
+def test_copies_of_what_nothing_needs_go_too(objects: Objects) -> None:
+    kept = folder_of(objects, {"a": noise(1)})
+    gone = folder_of(objects, {"b": noise(2)})
+    copies = objects.folder / "copies"
+    for tree in (kept, gone):
+        file = objects.tree(tree)[0].digest[3:]
+        for path in (copies / "files" / file[:2] / file, copies / tree[3:] / "folder" / "a"):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"a copy")
+    link = objects.folder / "linked"
+    os.link(copies / "files" / objects.tree(gone)[0].digest[3:5] / objects.tree(gone)[0].digest[3:], link)
+    collect(objects, lambda: [(kept, True)], delete=True)
+    assert len([path for path in copies.rglob("*") if path.is_file()]) == 4
+    swept(objects, [(kept, True)])
+    left = {path.relative_to(copies).parts[-1] for path in copies.rglob("*") if path.is_file()}
+    assert left == {objects.tree(kept)[0].digest[3:], "a"}
+    assert not (copies / gone[3:]).exists()
+    assert link.read_bytes() == b"a copy"
+
+
 def test_an_empty_store_has_nothing_to_collect(objects: Objects) -> None:
     assert collect(objects, list, delete=True).stored == 0
     assert not objects.folder.exists()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlops import views
 from jupyter_mlops.charts import line
 from jupyter_mlops.project import Project
 from jupyter_mlops.runs import Runs
@@ -53,6 +54,8 @@ def test_every_kind_of_value_has_a_view_of_its_own() -> None:
         package = importlib.import_module(f"jupyter_mlops.{ring}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    for module in pkgutil.iter_modules(views.__path__, f"{views.__name__}."):
+        importlib.import_module(module.name)
     homes = {f"jupyter_mlops.{ring}" for ring in RINGS}
     kinds = [one for one in kinds_of(Value) if one.__module__.rpartition(".")[0] in homes]
     assert len(kinds) > 20

@@ -320,13 +320,13 @@ class Download:
     def _damaged(self, place: str, why: str) -> Damaged:
         return Damaged(
             f"{place} of the remote {self._remote.url} is damaged{f': {why}' if why else ''}",
-            "delete that file there, then push again from a project that has the version",
+            "delete that file there, then run `mlops data push REF` in a project that has the version",
         )
 
     def _lost(self, digest: bytes, why: str) -> Damaged:
         return Damaged(
             f"the remote {self._remote.url} has not all bytes: {address(digest)[:15]}…, {why}",
-            "push again from a project that has the version",
+            "run `mlops data push REF` in a project that has the version",
         )
 
 

@@ -46,9 +46,12 @@ class SQLiteEngine:
                 self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             with self._alone():
-                # by hand, because sqlite-utils imports pandas, which takes longer than most commands
-                connection.execute("PRAGMA journal_mode=WAL")
-            connection.row_factory = _as_dict
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    # only for a new file: it imports pandas, which takes longer than most commands
+                    import sqlite_utils
+
+                    sqlite_utils.Database(connection).enable_wal()
+            connection.row_factory = _as_dict  # after sqlite-utils, which reads its rows by position
             for pragma in ("synchronous=FULL", "foreign_keys=ON", "fullfsync=ON"):
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.Error as error:

@@ -100,6 +100,10 @@ def _number(value: float | None, unit: str) -> str:
     return f"{value:.2f} s" if unit == "s" else f"{value / MB:.2f} MB"
 
 
+class CommandFailed(Exception):
+    """A command that was to be timed ended with an error."""
+
+
 class Runner:
     """A small process that starts the commands and times them.
 
@@ -119,7 +123,7 @@ class Runner:
         print(json.dumps([command, str(folder), environment]), file=self._process.stdin, flush=True)
         status, seconds, peak, said = json.loads(self._process.stdout.readline())
         if status:
-            raise SystemExit(f"{' '.join(command)} failed:\n{said}")
+            raise CommandFailed(f"{' '.join(command)} failed:\n{said[-2000:]}")
         return Took(seconds, peak)
 
 
@@ -212,8 +216,8 @@ def removed(path: Path) -> None:
 class Bench:
     """The jobs, each of which prints its rows."""
 
-    def __init__(self, folder: Path, sizes: Sizes, rounds: int, dvc: str) -> None:
-        self.folder, self.sizes, self.rounds, self.dvc = folder, sizes, rounds, dvc
+    def __init__(self, folder: Path, sizes: Sizes, rounds: int, dvc: str, pause: float) -> None:
+        self.folder, self.sizes, self.rounds, self.dvc, self.pause = folder, sizes, rounds, dvc, pause
         self.runner = Runner()
         self.real = tables.departures()
         self.shown = Shown()
@@ -221,6 +225,15 @@ class Bench:
     def side(self, kind: str, folder: Path) -> Side:
         """Return a fresh side."""
         return Side(kind, folder, self.dvc, self.runner)
+
+    def clear(self) -> None:
+        """Remove what a job left that did not come to its end."""
+        for path in self.folder.iterdir():
+            removed(path)
+
+    def settle(self) -> None:
+        """Wait until files written just now are older than the seconds that a stat cache must distrust."""
+        time.sleep(self.pause)
 
     def sides(self, each: Callable[[Side, dict[str, Took]], None]) -> tuple[dict[str, list[Took]], ...]:
         """Call ``each`` with a fresh side of ours and of DVC's, by turns, and return what was noted."""
@@ -260,13 +273,13 @@ class Bench:
         def each(side: Side, took: dict[str, Took]) -> None:
             data = side.folder / "files"
             shutil.copytree(made, data)
-            settle()
+            self.settle()
             took["first"] = side.add("files")
-            settle()
+            self.settle()
             took["same"] = side.add("files")
             victim = sorted(data.rglob("*.txt"))[self.sizes.files // 2]
             replaced(victim, victim.read_bytes()[::-1])
-            settle()
+            self.settle()
             took["one"] = side.add("files")
             removed(data)
             took["checkout"] = side.checkout("files")
@@ -291,7 +304,7 @@ class Bench:
         def each(side: Side, took: dict[str, Took]) -> None:
             data = side.folder / made.name
             shutil.copyfile(made, data)
-            settle()
+            self.settle()
             took["first"] = side.add(made.name)
             if side.kind == OURS:
                 took["describe"] = side.run("data", "show", "flights")
@@ -322,7 +335,7 @@ class Bench:
             side.add(data.name)
             stored = side.stored()
             replaced(data, after)
-            settle()
+            self.settle()
             took["next"] = side.add(data.name)
             grown[side.kind].append(side.stored() - stored)
 
@@ -341,7 +354,7 @@ class Bench:
             sides = [side for side in (ours, theirs) if side is not None]
             for side in sides[:: -1 if number % 2 else 1]:
                 replaced(side.folder / "flights.csv", text)
-                settle()
+                self.settle()
                 took[side.kind].append(side.add("flights.csv").seconds)
         size = f"{len(text) / MB:.0f} MB CSV"
         self.shown.row(
@@ -377,7 +390,7 @@ class Bench:
         def each(side: Side, took: dict[str, Took]) -> None:
             data = side.folder / made.name
             shutil.copyfile(made, data)
-            settle()
+            self.settle()
             side.add(made.name)
             removed(data)
             if side.kind == OURS:
@@ -444,7 +457,7 @@ class Bench:
         )
         limited = side.python(UNDER_A_LIMIT, MLOPS, "data", "diff", "mixed@v1", "mixed@v2", "--key", "id")
         self.shown.row(
-            "  the same, in another order, with 1 GB of memory allowed",
+            "  the same, in another order, with 1 GiB of data allowed",
             limited.seconds,
             None,
             "s",
@@ -465,7 +478,7 @@ class Bench:
             shared, data = side.folder / "shared", side.folder / made.name
             shared.mkdir()
             shutil.copyfile(made, data)
-            settle()
+            self.settle()
             side.add(made.name)
             if side.kind == OURS:
                 side.run("data", "remote", "add", "shared", str(shared))
@@ -512,7 +525,7 @@ class Bench:
                 number += 1
                 tables.edited(lines, number)
                 replaced(data, b"".join(lines))
-                settle()
+                self.settle()
                 taken["commit"].append(side.add(data.name))
                 taken["checkout"].append(
                     side.run("data", "checkout", f"flights@v{number - 1}", "--to", "out.csv")
@@ -554,7 +567,7 @@ print(joined.select(*only, *changed).collect(engine=engine))
 """
 UNDER_A_LIMIT = """
 import os, resource, sys
-resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
 os.execv(sys.argv[1], sys.argv[1:])
 """
 COMMIT_EDITS = f"""
@@ -579,11 +592,6 @@ def replaced(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.write_bytes(content)
     temporary.replace(path)
-
-
-def settle() -> None:
-    """Wait until files written just now are older than the two seconds that a stat cache must distrust."""
-    time.sleep(2.1)
 
 
 def _median(taken: list[Took]) -> float:
@@ -613,11 +621,19 @@ def main() -> None:
     rounds = 1 if arguments.quick else arguments.repeat
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=arguments.folder) as folder:
         print(*described(dvc, rounds), sep="\n", end="\n\n")
-        bench = Bench(Path(folder).resolve(), QUICK if arguments.quick else FULL, rounds, dvc)
+        sizes, pause = (QUICK, 0.0) if arguments.quick else (FULL, 2.1)
+        bench = Bench(Path(folder).resolve(), sizes, rounds, dvc, pause)
         for group in chosen:
-            getattr(bench, group)()
+            try:
+                getattr(bench, group)()
+            except CommandFailed as error:
+                bench.shown.short.append(f"{group} (failed)")
+                bench.shown.note(str(error))
+            bench.clear()
     missed = f"short: {'; '.join(bench.shown.short)}" if bench.shown.short else "no row is short"
     print(f"\n{missed}; {time.perf_counter() - started:.0f} s in all")
+    if any(job.endswith("(failed)") for job in bench.shown.short):
+        raise SystemExit(1)
 
 
 def described(dvc: str, rounds: int) -> Iterator[str]:

@@ -200,9 +200,10 @@ class Clones(RuleBasedStateMachine):
     def compact(self, clone: int) -> None:
         Upkeep(self.clones[clone].project).compact()
 
-    @rule(clone=CLONES)
-    def collect(self, clone: int) -> None:
-        Upkeep(self.clones[clone].project).gc(delete=True, grace=timedelta(0))
+    @rule(clone=CLONES, runs=st.integers(1, 3))
+    def collect(self, clone: int, runs: int) -> None:
+        for _ in range(runs):  # the first condemns, the second frees, the third empties the trash
+            Upkeep(self.clones[clone].project).gc(delete=True, grace=timedelta(0))
 
     @rule(clone=CLONES)
     def verify(self, clone: int) -> None:

@@ -11,10 +11,10 @@ from ..config import duration
 from ..datasets.progress import progress
 from ..errors import MLOpsError
 from ..objects.blob import digest_of_file
-from ..objects.collect import DAY, GarbageReport, collect, undo
-from ..objects.compact import CompactReport, compact
-from ..objects.reach import Reach, Root, lacking
-from ..objects.verify import Level, VerifyReport, Version, verify
+from ..objects.upkeep.collect import DAY, GarbageReport, collect, undo
+from ..objects.upkeep.compact import CompactReport, compact
+from ..objects.upkeep.reach import Reach, Root, lacking
+from ..objects.upkeep.verify import Level, VerifyReport, Version, verify
 from ..people import Role
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class _Workspace:
 
     def restore(self, digests: frozenset[str], batch: Batch) -> set[str]:
         """Put into ``batch`` what unchanged files have of ``digests``, and return what that is."""
-        from ..objects.seen import Seen
+        from ..objects.files.seen import Seen
 
         seen = Seen(self._objects)
         found: set[str] = set()

@@ -9,8 +9,8 @@ from pathlib import Path
 from ..errors import BadInput, Conflict, Damaged
 from ..objects import Entry, Objects
 from ..objects.blob import hexadecimal
-from ..objects.checkout import Manner, place_file, place_tree
-from ..objects.snapshot import mode_of
+from ..objects.files.checkout import Manner, place_file, place_tree
+from ..objects.files.snapshot import mode_of
 from ..objects.tree import FOLDER
 from .progress import progress
 from .version import DatasetVersion

@@ -255,7 +255,7 @@ class Datasets:
 
         Raises ``Conflict`` if its bytes are gone.
         """
-        from ..objects.reach import lacking
+        from ..objects.upkeep.reach import lacking
 
         parsed = parse_ref(ref.ref if isinstance(ref, DatasetVersion) else ref, KIND)
         numbers = facts.numbers(self._store, parsed.name)

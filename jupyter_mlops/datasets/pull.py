@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from ..errors import Damaged, NotFound, close_matches
 from ..objects import Objects
-from ..objects.download import Download
-from ..objects.reach import lacking
-from ..objects.remote import RemoteObjects
+from ..objects.remotes.download import Download
+from ..objects.remotes.remote import RemoteObjects
+from ..objects.upkeep.reach import lacking
 from ..refs import Ref
 from . import shipped
 from .shipped import Content, Shipped

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..objects import Objects
 from ..objects.blob import raw_digest
-from ..objects.remote import RemoteObjects
-from ..objects.upload import upload
+from ..objects.remotes.remote import RemoteObjects
+from ..objects.remotes.upload import upload
 from ..refs import parse_ref
 from . import shipped
 from .shipped import KIND, Content

@@ -23,7 +23,7 @@ from .transfer import Moved, Remote, Transfer
 from .version import DatasetVersion
 
 if TYPE_CHECKING:
-    from ..objects.remote import RemoteObjects
+    from ..objects.remotes.remote import RemoteObjects
     from .shipping import Versions
 
 KIND = "data"
@@ -58,7 +58,7 @@ class Remotes:
 
         Its place is made where it is empty. A path is read from the current folder.
         """
-        from ..objects.storage import check_url
+        from ..objects.remotes.storage import check_url
 
         check_remote_name(name)
         self._people.require(Role.CONTRIBUTOR)
@@ -132,7 +132,7 @@ class Remotes:
 
         A remote that does not answer is passed over.
         """
-        from ..objects.download import Download
+        from ..objects.remotes.download import Download
 
         healed: set[str] = set()
         for name, place in self._places.items():
@@ -178,8 +178,8 @@ class Remotes:
 
     @contextmanager
     def _opened(self, name: str, place: RemotePlace) -> Iterator[RemoteObjects]:
-        from ..objects.remote import RemoteObjects
-        from ..objects.storage import storage_at
+        from ..objects.remotes.remote import RemoteObjects
+        from ..objects.remotes.storage import storage_at
 
         with RemoteObjects(storage_at(place.url), self._folder / name, place.single_writer) as there:
             yield there

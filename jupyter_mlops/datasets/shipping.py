@@ -15,7 +15,7 @@ from .shipped import Content, Shipped
 from .version import Dataset, DatasetVersion
 
 if TYPE_CHECKING:
-    from ..objects.remote import RemoteObjects
+    from ..objects.remotes.remote import RemoteObjects
 
 
 class Versions(Protocol):

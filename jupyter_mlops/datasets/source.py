@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import BadInput
 from ..objects import Batch, Objects
-from ..objects.snapshot import Kept, Snapshot, snapshot
-from ..objects.source import changed, check_regular, unreadable
+from ..objects.files.snapshot import Kept, Snapshot, snapshot
+from ..objects.files.source import changed, check_regular, unreadable
 from .readers import Form, reader_for
 from .types import arrow_type, declared
 from .version import ColumnProfile

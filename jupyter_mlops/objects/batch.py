@@ -13,10 +13,10 @@ from blake3 import blake3
 
 from ..errors import BadInput, Damaged, MLOpsError, StoreFailed
 from .blob import Blob, Buffer, address, raw_digest
-from .codec import unpacked
-from .intake import Advance, Intake
-from .pack import CHUNK, GROUP, RECIPE, Head, Pack, head_of, parsed, recipe_payload
-from .packing import Packing
+from .packs.codec import unpacked
+from .packs.intake import Advance, Intake
+from .packs.pack import CHUNK, GROUP, RECIPE, Head, Pack, head_of, parsed, recipe_payload
+from .packs.packing import Packing
 from .tree import Entry, store_tree
 
 if TYPE_CHECKING:

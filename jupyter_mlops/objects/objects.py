@@ -21,16 +21,17 @@ from typing import BinaryIO, cast
 from blake3 import blake3
 
 from ..errors import Damaged
-from . import checkout, locks
+from . import locks
 from .batch import Batch, ignore
 from .blob import Blob, Buffer, address, damaged, raw_digest
 from .durable import make_folder, storing
-from .index import ChunkIndex
-from .intake import Advance
-from .pack import RECIPE
-from .records import Records
+from .files import checkout
+from .packs.index import ChunkIndex
+from .packs.intake import Advance
+from .packs.pack import RECIPE
+from .packs.records import Records
+from .packs.stream import Stream
 from .settings import Settings, settings_of
-from .stream import Stream
 from .tree import Entry, Row, flattened, rows_of
 
 _STALE_SECONDS = 86_400

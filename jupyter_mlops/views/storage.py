@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..objects.collect import GarbageReport
-from ..objects.compact import CompactReport
-from ..objects.verify import VerifyReport
+from ..objects.upkeep.collect import GarbageReport
+from ..objects.upkeep.compact import CompactReport
+from ..objects.upkeep.verify import VerifyReport
 from . import formats
 from .dispatch import Column, tabled, view
 from .view import Block, Cell, Heading, Text, View, facts

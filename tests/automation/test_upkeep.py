@@ -14,7 +14,7 @@ import pytest
 from jupyter_mlops import cli
 from jupyter_mlops.automation.upkeep import Upkeep
 from jupyter_mlops.errors import BadConfig, Refused
-from jupyter_mlops.objects.reach import lacking
+from jupyter_mlops.objects.upkeep.reach import lacking
 from jupyter_mlops.project import Project
 
 from ..conftest import BO, DEE

@@ -272,7 +272,7 @@ def nobody(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.parametrize("closed", ["cats", "cats/1.png"])
 def test_what_may_not_be_read_is_named(pictures: Path, tmp_path: Path, closed: str) -> None:
     from jupyter_mlops.objects import Objects
-    from jupyter_mlops.objects.snapshot import snapshot
+    from jupyter_mlops.objects.files.snapshot import snapshot
 
     objects = Objects(tmp_path / "objects")
     (pictures / closed).chmod(0)

@@ -621,7 +621,7 @@ def test_a_remote_of_the_project_is_declared_in_its_file(make_project: MakeProje
 def test_what_was_compacted_travels_small_and_comes_back_whole(ann: Project, bo: Project) -> None:
     import random
 
-    from jupyter_mlops.objects.compact import compact
+    from jupyter_mlops.objects.upkeep.compact import compact
 
     rows = [f"{n},{random.Random(n).random()}" for n in range(30_000)]
     for step in range(4):
@@ -643,7 +643,7 @@ def test_a_version_that_is_kept_as_differences_travels_without_its_base(
 ) -> None:
     import random
 
-    from jupyter_mlops.objects.compact import compact
+    from jupyter_mlops.objects.upkeep.compact import compact
 
     rows = [f"{n},{random.Random(n).random()}" for n in range(30_000)]
     commit(ann, "rows", "\n".join(rows))

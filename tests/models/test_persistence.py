@@ -31,7 +31,7 @@ from jupyter_mlops.models import Column, ModelStore
 from jupyter_mlops.models.persistence import MODEL
 from jupyter_mlops.objects import Entry, Objects
 from jupyter_mlops.objects.blob import raw_digest
-from jupyter_mlops.objects.pack import pack_path
+from jupyter_mlops.objects.packs.pack import pack_path
 
 FRAME = pd.DataFrame(
     {"age": [31, 42, 53, 64] * 5, "balance": [0.5, 1.5, 2.5, 9.0] * 5, "plan": ["a", "b"] * 10}

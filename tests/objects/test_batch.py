@@ -16,7 +16,7 @@ from jupyter_mlops.errors import BadInput, Conflict, Damaged, StoreFailed
 from jupyter_mlops.objects import Batch, Blob, Entry, Objects
 from jupyter_mlops.objects import durable as durable_module
 from jupyter_mlops.objects.blob import digest_of, raw_digest
-from jupyter_mlops.objects.pack import CHUNK, PackWriter, head_of, pack_path, record
+from jupyter_mlops.objects.packs.pack import CHUNK, PackWriter, head_of, pack_path, record
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlops.errors import BadInput, Conflict, Damaged, Failed, MLOpsError
-from jupyter_mlops.objects import Entry, Objects, checkout, exchange
-from jupyter_mlops.objects.checkout import Manner, place_file, place_tree
+from jupyter_mlops.objects import Entry, Objects
+from jupyter_mlops.objects.files import checkout, exchange
+from jupyter_mlops.objects.files.checkout import Manner, place_file, place_tree
 
 NOISE = os.urandom(3 << 20)
 FILES = {
@@ -231,7 +232,8 @@ def test_an_interrupted_checkout_leaves_the_old_tree(
 KILLED = """
 import os, sys
 from pathlib import Path
-from jupyter_mlops.objects import Objects, checkout
+from jupyter_mlops.objects import Objects
+from jupyter_mlops.objects.files import checkout
 folder, digest, out, moment, link = sys.argv[1:]
 objects = Objects(folder)
 name, _, number = moment.partition(":")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.errors import Failed, StoreFailed
 from jupyter_mlops.objects import Objects
-from jupyter_mlops.objects.chunker import Chunker
+from jupyter_mlops.objects.packs.chunker import Chunker
 from jupyter_mlops.objects.settings import Settings, settings_of
 
 # sizes of the chunks of data(), cut by FastCDC 2020 with the parameters of every store;

@@ -15,9 +15,9 @@ import pytest
 
 from jupyter_mlops.errors import Conflict, Damaged
 from jupyter_mlops.objects import Entry, Objects
-from jupyter_mlops.objects.collect import DAY, GarbageReport, collect, undo
-from jupyter_mlops.objects.compact import compact
-from jupyter_mlops.objects.reach import lacking
+from jupyter_mlops.objects.upkeep.collect import DAY, GarbageReport, collect, undo
+from jupyter_mlops.objects.upkeep.compact import compact
+from jupyter_mlops.objects.upkeep.reach import lacking
 
 from .test_compact import stored_bytes, versions
 

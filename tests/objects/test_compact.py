@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from jupyter_mlops.errors import Conflict
-from jupyter_mlops.objects import Entry, Objects, compact, delta
+from jupyter_mlops.objects import Entry, Objects
 from jupyter_mlops.objects.blob import digest_of, raw_digest
-from jupyter_mlops.objects.notes import alone
-from jupyter_mlops.objects.pack import CHUNK, GROUP, RECIPE, parsed
+from jupyter_mlops.objects.packs import delta
+from jupyter_mlops.objects.packs.pack import CHUNK, GROUP, RECIPE, parsed
+from jupyter_mlops.objects.upkeep import compact
+from jupyter_mlops.objects.upkeep.notes import alone
 
 from .test_delta import relabelled, table
 
@@ -210,7 +212,7 @@ def test_a_pack_that_comes_back_different_from_the_disk_removes_nothing(
     contents = versions()[:1] + versions()[3:4]
     digests = committed(objects, contents)
     packs = set(objects.folder.rglob("*.pack"))
-    monkeypatch.setattr("jupyter_mlops.objects.repack.name_of", lambda path: "0" * 64)
+    monkeypatch.setattr("jupyter_mlops.objects.upkeep.repack.name_of", lambda path: "0" * 64)
     with pytest.raises(Exception, match="came back different from the disk"):
         compact.compact(objects, [digests])
     assert packs <= set(objects.folder.rglob("*.pack"))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zstandard import ZstdCompressor
 
-from jupyter_mlops.objects import delta
-from jupyter_mlops.objects.alignment import LIMIT, Alignment, Read
-from jupyter_mlops.objects.codec import DELTA, unpacked
+from jupyter_mlops.objects.packs import delta
+from jupyter_mlops.objects.packs.codec import DELTA, unpacked
+from jupyter_mlops.objects.upkeep.alignment import LIMIT, Alignment, Read
 
 CHUNK = 64 << 10
 

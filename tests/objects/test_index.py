@@ -15,7 +15,7 @@ import pytest
 from jupyter_mlops.errors import Conflict, Damaged
 from jupyter_mlops.objects import Objects
 from jupyter_mlops.objects.blob import raw_digest
-from jupyter_mlops.objects.pack import RECIPE, pack_path
+from jupyter_mlops.objects.packs.pack import RECIPE, pack_path
 
 BIG = os.urandom(400_000) + bytes(400_000)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput, Conflict, Damaged, NotFound, SourceChanged, StoreFailed
 from jupyter_mlops.objects import Batch, Entry, Objects
-from jupyter_mlops.objects.pack import pack_path
+from jupyter_mlops.objects.packs.pack import pack_path
 
 BIG = 3 << 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from jupyter_mlops.objects.pack import (
+from jupyter_mlops.objects.packs.pack import (
     CHUNK,
     GROUP,
     Head,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jupyter_mlops.errors import Damaged
 from jupyter_mlops.objects import Objects
 from jupyter_mlops.objects.blob import digest_of, raw_digest
-from jupyter_mlops.objects.codec import DELTA
-from jupyter_mlops.objects.delta import encoded
-from jupyter_mlops.objects.pack import GROUP, pack_path, record, records_of
+from jupyter_mlops.objects.packs.codec import DELTA
+from jupyter_mlops.objects.packs.delta import encoded
+from jupyter_mlops.objects.packs.pack import GROUP, pack_path, record, records_of
 
 DATA = os.urandom(700_000) + bytes(900_000) + b"some,rows\n" * 70_000
 

@@ -14,12 +14,12 @@ from blake3 import blake3
 from jupyter_mlops.errors import BadInput, Damaged, Failed, NotFound, Unreachable
 from jupyter_mlops.objects import Entry, Objects
 from jupyter_mlops.objects.blob import address
-from jupyter_mlops.objects.download import Download
-from jupyter_mlops.objects.pack import CHUNK, RECIPE, PackWriter, parsed, recipe_payload, record
-from jupyter_mlops.objects.remote import RemoteObjects
-from jupyter_mlops.objects.storage import Folder, is_exclusive, storage_at
+from jupyter_mlops.objects.packs.pack import CHUNK, RECIPE, PackWriter, parsed, recipe_payload, record
+from jupyter_mlops.objects.remotes.download import Download
+from jupyter_mlops.objects.remotes.remote import RemoteObjects
+from jupyter_mlops.objects.remotes.storage import Folder, is_exclusive, storage_at
+from jupyter_mlops.objects.remotes.upload import Sent, upload
 from jupyter_mlops.objects.tree import store_tree
-from jupyter_mlops.objects.upload import Sent, upload
 from tests.buckets import S3Server, s3_server, use
 
 Files = Mapping[str, bytes]

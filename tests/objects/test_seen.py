@@ -13,8 +13,8 @@ import pytest
 
 from jupyter_mlops.errors import Conflict, Damaged
 from jupyter_mlops.objects import Objects
-from jupyter_mlops.objects.seen import Seen
-from jupyter_mlops.objects.snapshot import Kept, snapshot
+from jupyter_mlops.objects.files.seen import Seen
+from jupyter_mlops.objects.files.snapshot import Kept, snapshot
 
 Opened = list[str]
 

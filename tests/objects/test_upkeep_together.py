@@ -13,9 +13,9 @@ import pytest
 
 from jupyter_mlops.errors import Conflict, Damaged
 from jupyter_mlops.objects import Entry, Objects
-from jupyter_mlops.objects.collect import collect
-from jupyter_mlops.objects.compact import compact
-from jupyter_mlops.objects.verify import Version, verify
+from jupyter_mlops.objects.upkeep.collect import collect
+from jupyter_mlops.objects.upkeep.compact import compact
+from jupyter_mlops.objects.upkeep.verify import Version, verify
 
 from .test_delta import relabelled, table
 

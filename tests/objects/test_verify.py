@@ -12,11 +12,11 @@ import pytest
 from jupyter_mlops.errors import Conflict, Damaged
 from jupyter_mlops.objects import Batch, Entry, Objects
 from jupyter_mlops.objects.blob import raw_digest
-from jupyter_mlops.objects.compact import compact
-from jupyter_mlops.objects.notes import alone
-from jupyter_mlops.objects.pack import GROUP, RECIPE, records_of
-from jupyter_mlops.objects.reach import lacking
-from jupyter_mlops.objects.verify import Level, VerifyReport, Version, verify
+from jupyter_mlops.objects.packs.pack import GROUP, RECIPE, records_of
+from jupyter_mlops.objects.upkeep.compact import compact
+from jupyter_mlops.objects.upkeep.notes import alone
+from jupyter_mlops.objects.upkeep.reach import lacking
+from jupyter_mlops.objects.upkeep.verify import Level, VerifyReport, Version, verify
 
 from .test_compact import versions
 

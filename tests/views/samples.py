@@ -35,9 +35,9 @@ from jupyter_mlops.models import Column as Input
 from jupyter_mlops.models import Model, ModelVersion, Signature
 from jupyter_mlops.monitoring import ColumnDrift, Distribution, DriftReport, Finding
 from jupyter_mlops.monitoring.alerts import Alert
-from jupyter_mlops.objects.collect import GarbageReport
-from jupyter_mlops.objects.compact import CompactReport
-from jupyter_mlops.objects.verify import Damage, VerifyReport
+from jupyter_mlops.objects.upkeep.collect import GarbageReport
+from jupyter_mlops.objects.upkeep.compact import CompactReport
+from jupyter_mlops.objects.upkeep.verify import Damage, VerifyReport
 from jupyter_mlops.people import Identity, PolicyInForce
 from jupyter_mlops.promotion import Approval, GateReport, GateResult, Vote
 from jupyter_mlops.runs import Artifact, Run, RunError, RunInfo, Runs, Sweep

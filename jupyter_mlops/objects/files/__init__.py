@@ -1,0 +1,1 @@
+"""Files: what lies outside the store, read without harm, written whole or not at all."""

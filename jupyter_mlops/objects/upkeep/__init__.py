@@ -1,0 +1,1 @@
+"""Upkeep of stored bytes: compaction, collection of garbage, verification. Called by ``automation``."""

@@ -291,7 +291,9 @@ def check_remote_name(name: str) -> None:
 
 def _url(text: str, root: Path) -> str:
     """Return a URL as it is, a path as seen from the project."""
-    return text if "://" in text or not text.strip() else str(root / Path(text).expanduser())
+    if "://" in text or not text.strip():
+        return text
+    return os.path.normpath(root / Path(text).expanduser())
 
 
 def _store(setting: Any, root: Path) -> str:

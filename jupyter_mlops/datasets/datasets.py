@@ -285,7 +285,8 @@ class Datasets:
                 transaction.event(
                     "data.restored", f"data:{version.ref}", name=version.name, number=version.number
                 )
-        return self._version(parsed.name, parsed.number)
+        note = "" if version.removed else "it was not removed"
+        return replace(self._version(parsed.name, parsed.number), note=note)
 
     def push(self, ref: str | DatasetVersion | None = None, remote: str | None = None) -> Transfer:
         """Bring to a remote what it lacks of a version, of a dataset's versions, or of all."""

@@ -53,8 +53,9 @@ class CSVFile:
         """Return the names of the columns, from the header line."""
         return _header(path, _encoding(path), None)[0]
 
-    def form(self, path: Path, schema: Any) -> Form:
+    def form(self, file: Path | BinaryIO, schema: Any) -> Form:
         """Return columns, types and separator, from all rows of the file."""
+        path = Path(str(file))
         encoding = _encoding(path)
         names, separator = _header(path, encoding, None)
         check_names(names)

@@ -435,7 +435,7 @@ class Datasets:
                 known = self._descriptions.known(digest, "")
             except BadInput:  # known to be no readable table, and its bytes are kept all the same
                 return "", None
-            if known is not None or (big and source.kind != "table"):
+            if known is not None or (big and not source.carries_types):
                 return "", known
         form = source.form()
         if form is None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from ..errors import BadInput
 from ..objects import Objects
@@ -22,6 +22,7 @@ from .version import Column, ColumnProfile, Findings, Form
 
 DESCRIBED_AT_ONCE = 64 << 20  # bytes of a table that a commit describes; the others are described later
 
+Lent = TypeVar("Lent", bound=Path | BinaryIO)
 _KEEP = (
     "INSERT INTO descriptions "
     "(content, reading, row_count, columns_json, profile_json, options, notes, problem, at) VALUES "
@@ -58,7 +59,7 @@ class Descriptions:
         """Return how a stored file reads as a table, found out now if it never was."""
         if known := self.known(stored.content, stored.reading):
             return known.form
-        return self._made(stored, lambda path: Findings(_form(stored, path))).form
+        return self._made(stored, self.opened, lambda file: Findings(_form(stored, file))).form
 
     def described(self, stored: Stored) -> Findings:
         """Return the form of a stored file and the profile of its columns, made now if they never were."""
@@ -70,7 +71,7 @@ class Descriptions:
             form = known.form if known else _form(stored, path)
             return Findings(form, profile_of(stored.name, path, form, stored.size))
 
-        return self._made(stored, make)
+        return self._made(stored, self.lent, make)
 
     def known(self, content: str, reading: str) -> Findings | None:
         """Return what is kept; raises ``BadInput`` where the file proved to be no readable table."""
@@ -104,10 +105,15 @@ class Descriptions:
         with self._objects.open(stored.digest) as file:
             yield file
 
-    def _made(self, stored: Stored, make: Callable[[Path], Findings]) -> Findings:
+    def _made(
+        self,
+        stored: Stored,
+        lend: Callable[[Stored], AbstractContextManager[Lent]],
+        make: Callable[[Lent], Findings],
+    ) -> Findings:
         try:
-            with self.lent(stored) as path, _named(stored.name, path):
-                findings = make(path)
+            with lend(stored) as file, _named(stored.name, file):
+                findings = make(file)
         except BadInput as error:
             with self._store.bookkeeping() as transaction:
                 keep_problem(transaction, stored.content, stored.reading, error)
@@ -172,22 +178,21 @@ def reader_of(stored: Stored) -> Reader:
     return reader
 
 
-def _form(stored: Stored, path: Path) -> Form:
-    return reader_of(stored).form(path, dict(json.loads(stored.reading)) if stored.reading else None)
+def _form(stored: Stored, file: Path | BinaryIO) -> Form:
+    return reader_of(stored).form(file, dict(json.loads(stored.reading)) if stored.reading else None)
 
 
 @contextmanager
-def _named(name: str, path: Path) -> Iterator[None]:
+def _named(name: str, file: Path | BinaryIO) -> Iterator[None]:
     """Call the file by its name in what goes wrong, and not by that of its temporary copy."""
     import polars as pl
 
     try:
         yield
     except BadInput as error:
-        message, hint = (
-            text.replace(str(path), name).replace(path.name, Path(name).name)
-            for text in (error.message, error.hint)
-        )
+        message, hint = (text.replace(str(file), name) for text in (error.message, error.hint))
+        if isinstance(file, Path):
+            message, hint = (text.replace(file.name, Path(name).name) for text in (message, hint))
         raise BadInput(message, hint) from error
     except pl.exceptions.PolarsError as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]

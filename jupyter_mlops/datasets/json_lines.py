@@ -29,11 +29,12 @@ class JSONLines:
         """Return the names in the first object of the file."""
         return _first_keys(path)
 
-    def form(self, path: Path, schema: Any) -> Form:
+    def form(self, file: Path | BinaryIO, schema: Any) -> Form:
         """Return columns and types from all lines of the file."""
         import polars as pl
         import pyarrow as pa
 
+        path = Path(str(file))
         try:
             names = _first_keys(path)
             found = pl.scan_ndjson(_literal(path), infer_schema_length=None).collect_schema()

@@ -34,26 +34,26 @@ class Parquet:
         """Return the names of the columns, from the file's footer."""
         return [column.name for column in self.form(path, None).columns]
 
-    def form(self, path: Path | BinaryIO, schema: Any) -> Form:
+    def form(self, file: Path | BinaryIO, schema: Any) -> Form:
         """Return columns and rows from the file's footer."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if schema is not None:
             raise BadInput(
-                f"{path} carries its own types", "leave schema= out, or load it and commit the table"
+                f"{file} carries its own types", "leave schema= out, or load it and commit the table"
             )
         try:
-            with pq.ParquetFile(path) as file:
-                hidden = unnamed_index(file.schema_arrow)
-                columns = columns_of(file.schema_arrow)
+            with pq.ParquetFile(file) as opened:
+                hidden = unnamed_index(opened.schema_arrow)
+                columns = columns_of(opened.schema_arrow)
                 return Form(
                     tuple(column for column in columns if column.name not in hidden),
-                    int(file.metadata.num_rows),
+                    int(opened.metadata.num_rows),
                 )
         except (pa.ArrowException, OSError) as error:
             text = str(error).splitlines()[0]
-            raise BadInput(f"{path} cannot be read as Parquet: {text}", "write the file again") from error
+            raise BadInput(f"{file} cannot be read as Parquet: {text}", "write the file again") from error
 
     def scan(self, path: Path, form: Form) -> pl.LazyFrame:
         """Return the file as a query, without an index that nobody named."""

@@ -37,7 +37,7 @@ class Reader(Protocol):
         """Return the names of the columns from the beginning of the file, or its end."""
         ...
 
-    def form(self, path: Path, schema: Any) -> Form:
+    def form(self, file: Path | BinaryIO, schema: Any) -> Form:
         """Return the form of the file, all of it read; raises ``BadInput`` if it is no such file."""
         ...
 

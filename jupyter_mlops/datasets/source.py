@@ -41,6 +41,12 @@ class Source:
         return self.found.size
 
     @property
+    def carries_types(self) -> bool:
+        """Whether a look at a part of it tells its columns and rows, however big it is."""
+        reader = reader_for(self.readable.name) if self.readable else None
+        return reader is not None and reader.seekable
+
+    @property
     def modes(self) -> dict[str, int]:
         """The permission bits of the files, in few words."""
         return self.found.modes()

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+import jupyter_mlops as mlops
 from jupyter_mlops.datasets import datasets as service
 from jupyter_mlops.datasets import description
 from jupyter_mlops.errors import BadInput
@@ -209,16 +210,15 @@ def test_committing_a_folder_loads_no_library_for_tables(
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "a.txt").write_text("a")
+    monkeypatch.setenv("MLOPS_ACTOR", "ann@example.com")
+    mlops.init(tmp_path / "p").close()
     code = f"""
 import sys
 from jupyter_mlops.cli import run
-import jupyter_mlops as mlops
-mlops.init({str(tmp_path / "p")!r}).close()
 commit = ["commit", "d", {str(folder)!r}]
 for words in (commit, ["list"], commit, ["checkout", "d", "--to", "out"]):
     assert run(["data", *words, "--project", {str(tmp_path / "p")!r}]) == 0
 heavy = {{"pandas", "polars", "pyarrow", "numpy", "IPython", "tqdm.notebook", "asyncio", "fsspec"}}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
-    monkeypatch.setenv("MLOPS_ACTOR", "ann@example.com")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

@@ -98,26 +98,29 @@ def _(value: CompactReport) -> View:
 @view.register
 def _(value: GarbageReport) -> View:
     grace = formats.duration(value.grace)
+    unneeded = f"{formats.size(value.condemned)} unneeded, {formats.size(value.due)} of it for {grace}"
     blocks: list[Block] = []
-    if value.restored:
+    if not (value.condemned or value.restored or value.freed):
+        title, said = "nothing to free", "all that is stored is needed"
+    elif value.restored:
         title = f"{formats.size(value.restored)} brought back from the trash"
         said = "it counts as unneeded from now on"
     elif value.done:
         title = f"{formats.size(max(value.freed, 0))} freed"
-        said = f"{formats.size(value.condemned)} unneeded, {formats.size(value.due)} of it for {grace}"
+        said = unneeded
         if value.freed > 0:
             blocks.append(Text("`mlops data gc --undo` brings it back while it is in the trash.", "muted"))
         elif value.condemned:
             blocks.append(Text(f"What nothing needs is freed by a run after {grace}.", "muted"))
     else:
         title = f"{formats.size(value.due)} would be freed"
-        said = f"{formats.size(value.condemned)} unneeded, {formats.size(value.due)} of it for {grace}"
+        said = unneeded
         blocks.append(Text("Nothing was changed; `mlops data gc --delete` does it.", "muted"))
     blocks.append(
         facts(
             ("stored", formats.size(value.stored)),
-            ("unneeded", formats.size(value.condemned)),
-            ("for the whole grace", f"{formats.size(value.due)}, which is {grace}"),
+            ("unneeded", formats.size(value.condemned) if value.condemned else ""),
+            ("for the whole grace", f"{formats.size(value.due)}, which is {grace}" if value.due else ""),
             ("packs moved to the trash", formats.number(value.packs) if value.packs else ""),
             ("packs written anew", formats.number(value.rewritten) if value.rewritten else ""),
             ("in the trash", formats.size(value.trash) if value.trash else ""),

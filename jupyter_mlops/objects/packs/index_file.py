@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import StoreFailed
+from .. import full_disk
 from ..durable import storing
 
 NAME = "index.sqlite"
@@ -88,13 +89,13 @@ class IndexFile:
         try:
             return work(self._connected())
         except sqlite3.OperationalError as error:
-            raise _failed(error) from error
+            raise self._failed(error) from error
         except sqlite3.DatabaseError:
             self._discard()
         try:
             return work(self._connected())
         except sqlite3.DatabaseError as error:
-            raise _failed(error) from error
+            raise self._failed(error) from error
 
     def _connected(self) -> sqlite3.Connection:
         try:
@@ -152,6 +153,14 @@ class IndexFile:
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(NAME + suffix).unlink(missing_ok=True)
 
+    def _failed(self, error: sqlite3.Error) -> StoreFailed:
+        return full_disk.failed(
+            "the index of the stored bytes cannot be used",
+            error,
+            self._path,
+            "check the free space and who may write to .mlops",
+        )
+
 
 def _use_log(connection: sqlite3.Connection) -> None:
     deadline = time.monotonic() + _PATIENCE
@@ -159,9 +168,9 @@ def _use_log(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             # SQLite does not wait for another process that makes the same change to a new file
-            if time.monotonic() > deadline:
+            if not full_disk.is_held(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
@@ -176,10 +185,3 @@ def _closed(connection: sqlite3.Connection, owner: int) -> None:
 def _leave(connection: sqlite3.Connection) -> None:
     """Never close a connection: SQLite would remove, by their names, files that are another's by now."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-
-def _failed(error: Exception) -> StoreFailed:
-    return StoreFailed(
-        f"the index of the stored bytes cannot be used: {error}",
-        "check the free space and who may write to .mlops",
-    )

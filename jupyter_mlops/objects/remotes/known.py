@@ -16,6 +16,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from ...errors import StoreFailed
+from .. import full_disk
 from ..durable import storing
 from ..packs.pack import CHUNK, GROUP, HEADER, RECIPE, Head, records_in
 
@@ -211,9 +212,7 @@ class Known:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             connection.close()
-            raise StoreFailed(
-                f"{self._path} cannot be written: {error}", "check the disk and who may write there"
-            ) from error
+            raise self._unwritable(error, "check the free space and who may write there") from error
         except BaseException:
             connection.close()
             raise
@@ -230,14 +229,17 @@ class Known:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # SQLite may have rolled back by itself, as it does on a full disk
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StoreFailed(
-                f"{self._path} cannot be written: {error}", "check the disk; the file may be deleted"
-            ) from error
+            raise self._unwritable(error, "check the free space; the file may be deleted") from error
+
+    def _unwritable(self, error: sqlite3.Error, hint: str) -> StoreFailed:
+        return full_disk.failed(f"{self._path} cannot be written", error, self._path, hint)
 
 
 def portions(digests: Collection[bytes]) -> Iterator[tuple[str, list[bytes]]]:

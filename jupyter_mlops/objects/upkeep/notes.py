@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ...errors import Conflict, StoreFailed
-from .. import locks
+from .. import full_disk, locks
 
 FOLDER, NAME = "upkeep", "notes.sqlite"
 _SCHEMA = """
@@ -77,12 +77,17 @@ def alone(folder: Path, wait: float = 0.0) -> Iterator[Notes]:
             ) from None
         try:
             connection = stack.enter_context(closing(_opened(path)))
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            _give_up_unless_damaged(path, error)
             _remove(path)
-            connection = stack.enter_context(closing(_opened(path)))
+            try:
+                connection = stack.enter_context(closing(_opened(path)))
+            except sqlite3.DatabaseError as again:
+                raise _unusable(path, again) from again
         try:
             yield Notes(connection)
         except sqlite3.DatabaseError as error:
+            _give_up_unless_damaged(path, error)
             _remove(path)
             raise StoreFailed(f"{path} was damaged and is made again", "repeat the command") from error
 
@@ -97,6 +102,17 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _give_up_unless_damaged(path: Path, error: sqlite3.Error) -> None:
+    if full_disk.is_full(error, path) or full_disk.is_held(error):
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StoreFailed:
+    return full_disk.failed(
+        f"{path} cannot be used", error, path, "check the free space and who may write there"
+    )
 
 
 def _remove(path: Path) -> None:

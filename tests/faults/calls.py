@@ -56,7 +56,7 @@ class Calls:
             return result
 
         if mode != FAIL:
-            SQLiteEngine.execute = executing  # type: ignore[method-assign]
+            SQLiteEngine.execute = executing  # type: ignore[assignment, method-assign]
 
     def _watched(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:

@@ -7,6 +7,7 @@ are cut into parts on disk, so that memory bounds the time and never the size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -124,7 +125,10 @@ def _tables(
 
 def _table(before: DatasetVersion, after: DatasetVersion, path: str | None, settings: _Settings) -> TableDiff:
     with ExitStack() as stack:
-        sides = [stack.enter_context(_side(version, path, settings)) for version in (before, after)]
+        with ThreadPoolExecutor(2) as pool:
+            sides = list(
+                pool.map(lambda version: stack.enter_context(_side(version, path, settings)), (before, after))
+            )
         words = tuple(
             {column.name: column.type for column in version.form(path).columns} for version in (before, after)
         )

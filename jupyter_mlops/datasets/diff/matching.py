@@ -7,6 +7,7 @@ two of them differ, every row gets an exact code instead.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-    Positions = npt.NDArray[np.int64]
+    Positions = npt.NDArray[np.signedinteger[Any]]
     Mask = npt.NDArray[np.bool_]
 
+_BLOCK = 1 << 18  # rows that are looked up at once, so that what is made meanwhile stays in the cache
+_THREADS = 2
 _DENSE = 3  # places in a table of positions for each row; above, a hash join is smaller
 
 
@@ -64,7 +67,8 @@ def by_codes(before: Any, after: Any) -> Matching:
         return _found(np.full(len(before), -1), len(after), *_repeated(before, after))
     low, high = min(before.min(), after.min()), max(before.max(), after.max())
     if int(high) - int(low) < _DENSE * (len(before) + len(after)):
-        return _by_table(before - low, after - low, int(high) - int(low) + 1)
+        found = _by_table(before, after, low, int(high) - int(low) + 1)
+        return _by_join(before, after) if found is None else found
     if _rises(before) and _rises(after):
         at = np.searchsorted(after, before)
         at[at == len(after)] = 0
@@ -73,26 +77,43 @@ def by_codes(before: Any, after: Any) -> Matching:
     return _by_join(before, after)
 
 
-def _by_table(before: Any, after: Any, places: int) -> Matching:
-    """Match small integers by looking each up in a table of positions."""
+def _by_table(before: Any, after: Any, low: Any, places: int) -> Matching | None:
+    """Match integers that lie close together by looking each up in a table of positions.
+
+    Returns None where one is there twice on a side.
+    """
     import numpy as np
 
-    there = np.zeros(places, np.bool_)
-    there[before] = True
-    twice = int(np.count_nonzero(there)) < len(before)
-    # positions of polars have 32 bits, so no table is longer
-    table = np.full(places, len(after), np.uint32)
-    table[after] = np.arange(len(after), dtype=np.uint32)
-    del there
-    if twice or len(after) > int(np.count_nonzero(table != len(after))):
-        del table
-        masks = _repeated(before, after)
-        at = _joined(before, after, *masks)
-        return _found(at, len(after), *masks)
-    at = table[before].astype(np.int64)
-    del table
-    at[at == len(after)] = -1
-    return _found(at, len(after), None, None)
+    kind = _position_type(len(after))
+    table = np.full(places, -1, kind)
+    at = np.empty(len(before), kind)
+
+    def enter(start: int) -> None:
+        some = after[start : start + _BLOCK] - low
+        table[some] = np.arange(start, start + len(some), dtype=kind)
+
+    def look_up(start: int) -> None:
+        some = slice(start, start + _BLOCK)
+        at[some] = table[before[some] - low]
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(enter, range(0, len(after), _BLOCK)))
+        if int(np.count_nonzero(table >= 0)) < len(after):
+            return None
+        list(pool.map(look_up, range(0, len(before), _BLOCK)))
+    found = _found(at, len(after), None, None)
+    # a code that is there twice took one position twice, or finds another row in its place
+    alone = before[found.removed] - low
+    rows = np.arange(len(alone), dtype=kind)
+    table[alone] = rows
+    once = len(after) - len(found.added) == found.pairs and np.array_equal(table[alone], rows)
+    return found if once else None
+
+
+def _position_type(rows: int) -> Any:
+    import numpy as np
+
+    return np.int32 if rows < 1 << 31 else np.int64
 
 
 def _by_join(before: Any, after: Any) -> Matching:
@@ -110,7 +131,7 @@ def _joined(before: Any, after: Any, once_more: Mask | None, after_more: Mask | 
         side = pl.LazyFrame({"code": codes}).with_row_index(name)
         sides.append(side.filter(pl.Series(~mask)) if mask is not None else side)
     pairs = sides[0].join(sides[1], on="code").select("before", "after").collect(engine="streaming")
-    at = np.full(len(before), -1, np.int64)
+    at = np.full(len(before), -1, _position_type(len(after)))
     at[pairs["before"].to_numpy()] = pairs["after"].to_numpy()
     return at
 
@@ -132,8 +153,10 @@ def _found(at: Positions, others: int, more: Mask | None, others_more: Mask | No
     import numpy as np
 
     alone = at < 0
-    taken = np.zeros(others, np.bool_)
-    taken[at[~alone] if alone.any() else at] = True
+    # rows without partner point to the place after the last
+    taken = np.zeros(others + 1, np.bool_)
+    taken[at] = True
+    taken = taken[:-1]
     repeated = tuple(
         np.empty(0, np.int64) if mask is None else np.flatnonzero(mask) for mask in (more, others_more)
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
+_BLOCK = 1 << 18  # rows compared at once: what is made of them stays in the cache
 _MIX = 0x9E3779B97F4A7C15  # odd: multiplying by it loses no bit
 
 
@@ -63,8 +64,16 @@ def count_rows(
 
     keys: pl.DataFrame | None = None
     if plan.key:
-        keys = pl.DataFrame([before.column(one.before).alias(str(one.before)) for one in plan.key])
-        found = matched(*_keys(keys, after, plan.key))
+        with ThreadPoolExecutor(plan.threads) as pool:
+            sides = [
+                pool.map(rows.column, [getattr(one, name) for one in plan.key])
+                for rows, name in ((before, "before"), (after, "after"))
+            ]
+            keys, others = (
+                pl.DataFrame([values.alias(str(number)) for number, values in enumerate(side)])
+                for side in sides
+            )
+        found = matched(*_keys(keys, others))
     else:
         found = by_codes(_codes(before, after, plan.shared, 0), _codes(before, after, plan.shared, 1))
     advance()
@@ -72,14 +81,13 @@ def count_rows(
     _Cells(before, after, found, plan, tally, keys, samples).count(advance)
 
 
-def _keys(before: pl.DataFrame, after: Rows, key: Sequence[Shared]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _keys(before: pl.DataFrame, after: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     import polars as pl
 
     sides: tuple[list[pl.Series], list[pl.Series]] = ([], [])
-    for number, column in enumerate(key):
-        both = alike(before[str(column.before)], after.column(column.after))
-        for side, values in zip(sides, both, strict=True):
-            side.append(values.alias(str(number)))
+    for one, other in zip(before, after, strict=True):
+        for side, values in zip(sides, alike(one, other), strict=True):
+            side.append(values.alias(one.name))
     return pl.DataFrame(sides[0]), pl.DataFrame(sides[1])
 
 
@@ -216,8 +224,8 @@ class _Cells:
         if self._samples is not None:
             self._samples[0].take(column.before, 0, one)
             self._samples[1].take(column.after, 0, other)
-        if not self._found.pairs:
-            return np.zeros(len(one), np.bool_)
+        if not self._found.in_place:
+            other = other.rechunk()
         differs = self._differs(one, other)
         rows = np.flatnonzero(differs)
         here = rows[:EXAMPLES]
@@ -236,28 +244,41 @@ class _Cells:
 
     def _differs(self, one: pl.Series, other: pl.Series) -> Mask:
         """Say for each row on the first side whether it has a partner that holds another value."""
-        left, right = alike(one, other)
-        found = self._found
-        if not found.in_place:
-            right = self._placed(right)
-        differs = left.ne_missing(right)
-        tolerance = self._plan.tolerance
-        if tolerance is not None and one.dtype.is_numeric() and other.dtype.is_numeric():
-            differs &= ~_close(one, other if found.in_place else self._placed(other), tolerance)
-        mask = differs.to_numpy()
-        if found.pairs == len(found.at):
-            return mask
-        return mask & (found.at >= 0)
+        import numpy as np
 
-    def _placed(self, values: pl.Series) -> pl.Series:
-        """Return the other side's values in the order of this one's rows; where there is no partner, any."""
+        differs = np.zeros(len(one), np.bool_)
+        if not self._found.pairs:
+            return differs
+        tolerance = self._plan.tolerance
+        tolerant = tolerance is not None and one.dtype.is_numeric() and other.dtype.is_numeric()
+        left, right = alike(one, other)
+        placed, plain = self._placed(right), self._placed(other)
+        for start in range(0, len(left), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            mask = left.slice(start, _BLOCK).ne_missing(placed(start))
+            if tolerant and tolerance is not None and mask.any():
+                mask &= ~_close(one.slice(start, _BLOCK), plain(start), tolerance)
+            differs[some] = mask.to_numpy()
+        if self._found.pairs < len(self._found.at):
+            differs &= self._found.at >= 0
+        return differs
+
+    def _placed(self, values: pl.Series) -> Callable[[int], pl.Series]:
+        """Return what gives the other side's values, a block in the order of this one's rows.
+
+        Where there is no partner, it gives any value.
+        """
         import polars as pl
 
-        kind = values.dtype
+        at, kind = self._found.at, values.dtype
+        if self._found.in_place:
+            return lambda start: values.slice(start, _BLOCK)
         if (kind.is_integer() or kind.is_float()) and not values.null_count():
             # numpy takes twice as fast, and lets another thread run meanwhile
-            return pl.Series(values.to_numpy().take(self._found.at))
-        return values.gather(self._found.at)
+            numbers = values.to_numpy()
+            return lambda start: pl.Series(numbers.take(at[start : start + _BLOCK]))
+        whole = values.rechunk()
+        return lambda start: whole.gather(at[start : start + _BLOCK])
 
     def _is_same(self, before: int, after: int) -> bool:
         one, other = self._before.column(before), self._after.column(after)

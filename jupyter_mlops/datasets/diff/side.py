@@ -64,10 +64,10 @@ class Side:
         return self.lazy.select([pl.nth(place).alias(str(place)) for place in places])
 
     def column(self, place: int) -> pl.Series:
-        """Return one column, all of it."""
+        """Return one column, all of it, in as many chunks as it was read."""
         if self.frame is not None:
             return self.frame.to_series(place)
-        return self.columns([place]).collect(engine="streaming").to_series().rechunk()
+        return self.columns([place]).collect(engine="streaming").to_series()
 
     def type(self, place: int) -> pl.DataType:
         """Return the type of one column."""

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +79,40 @@ def test_a_lost_or_broken_index_is_made_again(
     assert objects.stored() == before
     assert objects.put_bytes(b"more") != small
     assert objects.stored().packs == before.packs + 1
+
+
+FULL = """
+import resource, signal, sys
+from jupyter_mlops.errors import StoreFailed
+from jupyter_mlops.objects import Objects
+from jupyter_mlops.objects.packs import index_file
+
+class Waits(Exception):
+    pass
+
+def sleep(seconds):
+    raise Waits
+
+index_file.time.sleep = sleep
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+try:
+    Objects(sys.argv[1]).read(sys.argv[2])
+except StoreFailed as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the size of files is limited with setrlimit")
+def test_an_index_that_cannot_be_made_says_so_without_waiting(objects: Objects) -> None:
+    kept = objects.put_bytes(b"kept")
+    without_index(objects)
+    told = subprocess.run(
+        [sys.executable, "-c", FULL, objects.folder, kept], capture_output=True, text=True, timeout=120
+    )
+    assert "index of the stored bytes cannot be used" in told.stdout, told.stderr
+    assert "free space" in told.stdout
+    assert objects.read(kept) == b"kept"
 
 
 def test_packs_that_no_index_knows_are_taken_in(objects: Objects, tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def _tables(
 
 
 def _table(before: DatasetVersion, after: DatasetVersion, path: str | None, settings: _Settings) -> TableDiff:
+    # takes as long as matching a million rows, and can be done meanwhile
+    Thread(target=import_module, args=("scipy.stats",)).start()
     with ExitStack() as stack:
         with ThreadPoolExecutor(2) as pool:
             sides = list(
@@ -186,9 +188,6 @@ class _Comparison:
     def made(self) -> TableDiff:
         """Return what differs."""
         key = chosen(self._settings.key, self._settings.remembered, self._shared, self._before, self._after)
-        # takes as long as matching a million rows, and can be done meanwhile
-        loading = Thread(target=import_module, args=("scipy.stats",))
-        loading.start()
         plan, tally, samples = self._counted(key)
         if key.matched == INFERRED and tally.repeated:
             key = Key(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 _SHARE = 0.6  # of what is free: others want some, too
+_LIBRARIES = ("polars", "pyarrow", "scipy.stats")
+_STACKS = 64 << 20  # that the threads of polars and ours take once they run
 _CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -17,7 +20,12 @@ def available() -> int:
     """Return how many bytes a comparison may use at once."""
     import psutil
 
-    left = [int(psutil.virtual_memory().available), *_process_limits(), *_container_limits()]
+    if _process_limits():
+        # what the libraries take by themselves, a quarter of a gigabyte, is not free
+        for name in _LIBRARIES:
+            import_module(name)
+    limits = [limit - _STACKS for limit in _process_limits()]
+    left = [int(psutil.virtual_memory().available), *limits, *_container_limits()]
     return max(int(min(left) * _SHARE), 0)
 
 

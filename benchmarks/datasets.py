@@ -423,7 +423,7 @@ class Bench:
         removed(made)
 
     def diff(self) -> None:
-        """A keyed comparison of two long tables, beside a plain polars full join that finds as much."""
+        """A keyed comparison of two long tables, beside polars full joins of the same two files."""
         paths = before, after, shuffled = [
             self.folder / f"{name}.parquet" for name in ("before", "after", "shuffled")
         ]
@@ -439,25 +439,31 @@ class Bench:
             taken: dict[str, list[Took]] = {"diff": [], "join": [], "streaming": []}
             for _ in range(self.rounds):
                 taken["diff"].append(side.run("data", "diff", f"{name}@v1", f"{name}@v2", "--key", "id"))
-                taken["join"].append(side.python(FULL_JOIN, str(before), str(path), "in-memory"))
+                taken["join"].append(side.python(FULL_JOIN, str(before), str(path), "plain"))
                 taken["streaming"].append(side.python(FULL_JOIN, str(before), str(path), "streaming"))
-            join = min(_median(taken["join"]), _median(taken["streaming"]))
             rows = f"{self.sizes.long:,}"
             self.shown.row(
                 f"keyed diff, two tables of {rows} rows, {title}",
                 _median(taken["diff"]),
-                join,
+                _median(taken["join"]),
                 "s",
                 1.2,
                 max(one.peak for one in taken["diff"]),
             )
+            self.shown.row(
+                "  the same beside polars' streaming engine",
+                _median(taken["diff"]),
+                _median(taken["streaming"]),
+                "s",
+                None,
+            )
         self.shown.note(
-            "  (other: the faster of polars' two engines for a full join of the same two files that counts "
-            "added, removed and changed)"
+            "  (other: a plain polars full join, read_parquet and DataFrame.join with its default engine, that "
+            "counts added, removed and changed; below it the same as a lazy query on the streaming engine)"
         )
         limited = side.python(UNDER_A_LIMIT, MLOPS, "data", "diff", "mixed@v1", "mixed@v2", "--key", "id")
         self.shown.row(
-            "  the same, in another order, with 1 GiB of data allowed",
+            "  the same, in another order, with 10^9 bytes of data allowed",
             limited.seconds,
             None,
             "s",
@@ -560,14 +566,16 @@ import sys
 import polars as pl
 before, after, engine = sys.argv[1:]
 names = ("customer", "amount", "channel", "score")
-joined = pl.scan_parquet(before).join(pl.scan_parquet(after), on="id", how="full", suffix="_after")
+read = pl.scan_parquet if engine == "streaming" else pl.read_parquet
+joined = read(before).join(read(after), on="id", how="full", suffix="_after")
 changed = [(pl.col(name) != pl.col(f"{name}_after")).sum().alias(name) for name in names]
 only = [pl.col(name).is_null().sum() for name in ("id", "id_after")]
-print(joined.select(*only, *changed).collect(engine=engine))
+counted = joined.select(*only, *changed)
+print(counted.collect(engine="streaming") if engine == "streaming" else counted)
 """
 UNDER_A_LIMIT = """
 import os, resource, sys
-resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))
 os.execv(sys.argv[1], sys.argv[1:])
 """
 COMMIT_EDITS = f"""

@@ -458,8 +458,8 @@ class Bench:
                 None,
             )
         self.shown.note(
-            "  (other: a plain polars full join, read_parquet and DataFrame.join with its default engine, that "
-            "counts added, removed and changed; below it the same as a lazy query on the streaming engine)"
+            "  (other: a plain polars full join, read_parquet and DataFrame.join on its default "
+            "engine, that counts added, removed and changed; below it a lazy query on the streaming engine)"
         )
         limited = side.python(UNDER_A_LIMIT, MLOPS, "data", "diff", "mixed@v1", "mixed@v2", "--key", "id")
         self.shown.row(

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 _SHARE = 0.6  # of what is free: others want some, too
+_SHARE_OF_LIMIT = 0.35  # of what a limit leaves: it counts what allocators hold, too, used or not
 _LIBRARIES = ("polars", "pyarrow", "scipy.stats")
 _STACKS = 64 << 20  # that the threads of polars and ours take once they run
 _CGROUPS = (
@@ -24,9 +25,9 @@ def available() -> int:
         # what the libraries take by themselves, a quarter of a gigabyte, is not free
         for name in _LIBRARIES:
             import_module(name)
-    limits = [limit - _STACKS for limit in _process_limits()]
-    left = [int(psutil.virtual_memory().available), *limits, *_container_limits()]
-    return max(int(min(left) * _SHARE), 0)
+    free = min([int(psutil.virtual_memory().available), *_container_limits()]) * _SHARE
+    allowed = [(limit - _STACKS) * _SHARE_OF_LIMIT for limit in _process_limits()]
+    return max(int(min([free, *allowed])), 0)
 
 
 def keep_small() -> None:

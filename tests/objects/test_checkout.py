@@ -502,7 +502,7 @@ def test_clones_are_files_of_their_own(
             return True
 
         for module in ("exchange", "copies"):
-            monkeypatch.setattr(f"jupyter_mlops.objects.{module}.clone", clone)
+            monkeypatch.setattr(f"jupyter_mlops.objects.files.{module}.clone", clone)
     entries = kept(objects, FILES)
     for name in ("one", "two"):
         place_tree(objects, entries, tmp_path / name, {"README": 0o640}, lambda _: None, LINK)

@@ -15,7 +15,7 @@ ROWS = {
     "next": ["1 % of rows inserted", "bytes that it adds"],
     "seven": ["seven versions", "mlops data compact", "bytes of the seven after compact"],
     "wide": ["load() of one of"],
-    "diff": ["rows in the same order", "rows in another order", "1 GiB of data allowed"],
+    "diff": ["rows in the same order", "rows in another order", "10^9 bytes of data allowed"],
     "remote": ["push of", "pull of"],
     "scaling": ["versions there"],
 }

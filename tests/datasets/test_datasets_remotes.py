@@ -610,7 +610,7 @@ def test_the_command_line_tells_the_story(
 def test_a_remote_of_the_project_is_declared_in_its_file(make_project: MakeProject, tmp_path: Path) -> None:
     project = make_project(TOML.format(url="../shared"))
     (remote,) = project.datasets.remotes()
-    assert (remote.name, remote.default, remote.address) == ("default", True, str(project.root / "../shared"))
+    assert (remote.name, remote.default, remote.address) == ("default", True, str(tmp_path / "shared"))
     commit(project, "letters", "a")
     project.datasets.push()
     assert (tmp_path / "shared/refs/letters/1.json").is_file()

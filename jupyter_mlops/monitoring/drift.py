@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, close_matches
 from ..statistics import (
+    MOST_CATEGORIES,
     DriftPolicy,
     Evidence,
+    are_whole,
+    binned_shares,
     chi_square,
+    count_rows,
     cramers_v,
+    few_integers,
     kolmogorov_smirnov,
+    missing_share,
     pooled,
-    two_proportions,
 )
 from .columns import Sample, sample, table
 from .report import ColumnDrift, Distribution, DriftReport, Finding
@@ -30,8 +35,6 @@ if TYPE_CHECKING:
 
     Counts = pd.Series[int]
 
-FEW_VALUES = 5  # integers with no more values than this are categories
-MOST_CATEGORIES = 50  # more are added up as "other"
 MOST_BINS = 24
 
 
@@ -131,7 +134,7 @@ def _compared(name: str, before: Sample, after: Sample, asked: bool, policy: Dri
     blank = ColumnDrift(name, kind, "ok", missing=shares)
     if "nothing" in types:
         return _without_data(blank, before, after, policy)
-    absent = _missing_share(before, after, policy)
+    absent = missing_share((before.missing, after.missing), (before.rows, after.rows), policy)
     if len(types) > 1:
         said = f"{name} changed from {before.type} to {after.type}"
         column = replace(blank, status="skipped: type changed")
@@ -144,10 +147,13 @@ def _compared(name: str, before: Sample, after: Sample, asked: bool, policy: Dri
         return replace(_categorical(blank, before.counts, after.counts, policy), missing=absent)
     if before.numbers is None or after.numbers is None:
         return _Compared(replace(blank, status="skipped: type"), missing=absent)
-    few = _few_integers(before.numbers, after.numbers) if kind == "numeric" else None
+    few = few_integers(before.numbers, after.numbers) if kind == "numeric" else None
     if few is not None:
+        import pandas as pd
+
         column = replace(blank, kind="categorical")
-        return replace(_categorical(column, *few, policy, numbered=True), missing=absent)
+        left, right = map(pd.Series, few)
+        return replace(_categorical(column, left, right, policy, numbered=True), missing=absent)
     return replace(_numeric(blank, before.numbers, after.numbers, policy), missing=absent)
 
 
@@ -163,16 +169,9 @@ def _without_data(blank: ColumnDrift, before: Sample, after: Sample, policy: Dri
     return _Compared(replace(blank, status="no data", drifted=alarm, strength=strength), findings=(said,))
 
 
-def _missing_share(before: Sample, after: Sample, policy: DriftPolicy) -> Evidence | None:
-    if not (before.missing or after.missing) or min(before.rows, after.rows) < policy.enough_rows:
-        return None
-    found = two_proportions(before.missing, before.rows, after.missing, after.rows)
-    effect = abs(before.missing / before.rows - after.missing / after.rows)
-    return Evidence(found.p_value, effect, policy.missing_floor)
-
-
 def _numeric(blank: ColumnDrift, before: Numbers, after: Numbers, policy: DriftPolicy) -> _Compared:
-    shares = _histogram(before, after)
+    bins = binned_shares(before, after, MOST_BINS)
+    shares = Distribution(*bins) if bins is not None else None
     least = min(len(before), len(after))
     if before[0] == before[-1] == after[0] == after[-1]:
         return _Compared(_constant(blank, shares))
@@ -196,7 +195,7 @@ def _numeric(blank: ColumnDrift, before: Numbers, after: Numbers, policy: DriftP
     if before[0] == before[-1]:
         said = f"{blank.name} was always {before[0]:g} in the reference and no longer is"
         findings, floor = (Finding("constant changed", blank.name, said),), 0.0
-    elif _are_whole(before) and not _are_whole(after):
+    elif are_whole(before) and not are_whole(after):
         said = f"{blank.name} held whole numbers in the reference and holds fractions now"
         findings = (Finding("type changed", blank.name, said),)
     return _Compared(column, Evidence(found.p_value, found.statistic, floor), findings=findings)
@@ -289,67 +288,10 @@ def _strength(effect: float, floor: float) -> float:
 
 def _is_identifier(before: Sample, after: Sample) -> bool:
     """Say whether the column numbers or names its rows: its values differ by nature, not by drift."""
-    import numpy as np
 
     if before.counts is not None:
         return len(before.counts) > MOST_CATEGORIES and len(before.counts) >= 0.9 * before.present
-    return all(
-        numbers is not None
-        and len(numbers) > MOST_CATEGORIES
-        # numbered one after the other: measured integers repeat, or lie far apart
-        and float(numbers[-1]) - float(numbers[0]) < 3 * len(numbers)
-        and bool(np.all(numbers[1:] > numbers[:-1]))
-        and _are_whole(numbers)
-        for numbers in (before.numbers, after.numbers)
-    )
-
-
-def _are_whole(numbers: Numbers) -> bool:
-    import numpy as np
-
-    return bool(np.all(numbers == np.floor(numbers)))
-
-
-def _few_integers(before: Numbers, after: Numbers) -> tuple[Counts, Counts] | None:
-    """Return both sides as categories where together they hold a handful of integers, else None."""
-    import numpy as np
-    import pandas as pd
-
-    steps = [np.flatnonzero(side[1:] != side[:-1]) + 1 for side in (before, after)]
-    if max(map(len, steps)) >= FEW_VALUES:
-        return None
-    values = np.union1d(before[[0, *steps[0]]], after[[0, *steps[1]]])
-    if len(values) > FEW_VALUES or not _are_whole(values):
-        return None
-    counts = [
-        pd.Series({f"{value:.0f}": count for value in values if (count := int((side == value).sum()))})
-        for side in (before, after)
-    ]
-    return counts[0], counts[1]
-
-
-def _histogram(before: Numbers, after: Numbers) -> Distribution | None:
-    """Return both sides' shares in bins over the middle 99 %; the tails join the outermost bins."""
-    import numpy as np
-
-    ends = [
-        (side[int(0.005 * (len(side) - 1))], side[int(np.ceil(0.995 * (len(side) - 1)))])
-        for side in (before, after)
-    ]
-    low, high = float(min(end[0] for end in ends)), float(max(end[1] for end in ends))
-    reach = high - low
-    if not np.isfinite(reach):  # from one end of the floats to the other
-        return None
-    if reach <= MOST_BINS and _are_whole(before) and _are_whole(after):
-        edges = np.arange(low - 0.5, high + 1)
-    else:
-        edges = np.linspace(low, high, MOST_BINS + 1) if reach > 0 else np.array([low, high])
-    shares = [
-        np.diff(np.concatenate([[0], np.searchsorted(side, edges[1:-1], side="right"), [len(side)]]))
-        / len(side)
-        for side in (before, after)
-    ]
-    return Distribution(tuple(shares[0].tolist()), tuple(shares[1].tolist()), edges=tuple(edges.tolist()))
+    return all(numbers is not None and count_rows(numbers) for numbers in (before.numbers, after.numbers))
 
 
 def _few(names: list[str]) -> str:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from .distances import jensen_shannon, population_stability, wasserstein
 from .policy import DriftPolicy, Evidence
+from .samples import (
+    FEW_VALUES,
+    MOST_CATEGORIES,
+    are_whole,
+    binned_shares,
+    count_rows,
+    few_integers,
+    missing_share,
+)
 from .tests import (
     Outcome,
     benjamini_hochberg,
@@ -15,14 +24,21 @@ from .tests import (
 )
 
 __all__ = [
+    "FEW_VALUES",
+    "MOST_CATEGORIES",
     "DriftPolicy",
     "Evidence",
     "Outcome",
+    "are_whole",
     "benjamini_hochberg",
+    "binned_shares",
     "chi_square",
+    "count_rows",
     "cramers_v",
+    "few_integers",
     "jensen_shannon",
     "kolmogorov_smirnov",
+    "missing_share",
     "pooled",
     "population_stability",
     "two_proportions",

@@ -11,13 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...statistics import (
+    MOST_CATEGORIES,
     DriftPolicy,
     Evidence,
+    binned_shares,
     chi_square,
+    count_rows,
     cramers_v,
+    few_integers,
     kolmogorov_smirnov,
+    missing_share,
     pooled,
-    two_proportions,
 )
 from .value import Distribution, Shift
 
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.float64]
 
-_FEW_VALUES = 5  # integers with no more values than this are categories, as they are for drift
-_MOST_CATEGORIES = 50
 _DRAWN = 12
 _BINS = 20
 
@@ -55,7 +57,9 @@ def tested(
 
     ``exact`` says whether to compute exact probabilities, None those of small samples.
     """
-    absent = _missing_share(missing, rows, policy)
+    absent = missing_share(missing, rows, policy)
+    if absent is not None and not absent.effect:
+        absent = None
     kinds = _kind(before.dtype), _kind(after.dtype)
     if kinds[0] != kinds[1] or kinds[0] == "other":
         status = "not compared" if kinds[0] == kinds[1] else "type changed"
@@ -65,7 +69,7 @@ def tested(
     left, right = _numbers(before), _numbers(after)
     if not len(left) or not len(right):
         return Tested(Shift("no values"), missing=absent)
-    few = _few_integers(left, right) if kinds[0] == "numbers" else None
+    few = few_integers(left, right) if kinds[0] == "numbers" else None
     if few is not None:
         return replace(_categories(*few, policy), missing=absent)
     if kinds[0] == "times":
@@ -100,16 +104,6 @@ def _kind(kind: pl.DataType) -> str:
     return "times" if kind in (pl.Date, pl.Datetime) else "other"
 
 
-def _missing_share(missing: tuple[int, int], rows: tuple[int, int], policy: DriftPolicy) -> Evidence | None:
-    if not any(missing) or min(rows) < policy.enough_rows:
-        return None
-    effect = abs(missing[0] / rows[0] - missing[1] / rows[1])
-    if not effect:
-        return None
-    found = two_proportions(missing[0], rows[0], missing[1], rows[1])
-    return Evidence(found.p_value, effect, policy.missing_floor)
-
-
 def _numbers(values: pl.Series) -> Numbers:
     import numpy as np
     import polars as pl
@@ -124,7 +118,7 @@ def _numeric(before: Numbers, after: Numbers, policy: DriftPolicy, exact: bool |
     shape = _histogram(before, after)
     if before[0] == before[-1] == after[0] == after[-1]:
         return Tested(Shift("constant", distribution=shape))
-    if _numbered(before) and _numbered(after):
+    if count_rows(before) and count_rows(after):
         return Tested(Shift("identifier", distribution=shape))
     least = min(len(before), len(after))
     if least < policy.least_rows:
@@ -141,39 +135,6 @@ def _numeric(before: Numbers, after: Numbers, policy: DriftPolicy, exact: bool |
     if least < policy.enough_rows:
         return Tested(shift)
     return Tested(shift, Evidence(found.p_value, found.statistic, policy.numeric_floor))
-
-
-def _numbered(numbers: Numbers) -> bool:
-    """Say whether the numbers count rows: whole, each once, close together."""
-    import numpy as np
-
-    close = float(numbers[-1]) - float(numbers[0]) < 3 * len(numbers)
-    each_once = bool(np.all(numbers[1:] > numbers[:-1]))
-    return len(numbers) > _MOST_CATEGORIES and close and each_once and _are_whole(numbers)
-
-
-def _are_whole(numbers: Numbers) -> bool:
-    import numpy as np
-
-    return bool(np.all(numbers == np.floor(numbers)))
-
-
-def _few_integers(before: Numbers, after: Numbers) -> tuple[dict[str, int], dict[str, int]] | None:
-    """Return both sides as categories where together they hold a handful of whole numbers."""
-    import numpy as np
-
-    values = np.unique(np.concatenate([_some(before), _some(after)]))
-    if len(values) > _FEW_VALUES or not _are_whole(values):
-        return None
-    values = np.union1d(before, after)
-    if len(values) > _FEW_VALUES or not _are_whole(values):
-        return None
-    sides = [{f"{value:.0f}": int((side == value).sum()) for value in values} for side in (before, after)]
-    return sides[0], sides[1]
-
-
-def _some(numbers: Numbers) -> Numbers:
-    return numbers[:: max(1, len(numbers) // 50)]
 
 
 def _counts(values: pl.Series) -> dict[str, int]:
@@ -199,11 +160,11 @@ def _categories(before: dict[str, int], after: dict[str, int], policy: DriftPoli
     if len(ranked) == 1:
         return Tested(Shift("constant", distribution=shape))
     if any(
-        len(side) > _MOST_CATEGORIES and len(side) >= 0.9 * size
+        len(side) > MOST_CATEGORIES and len(side) >= 0.9 * size
         for side, size in zip((before, after), sizes, strict=True)
     ):
         return Tested(Shift("identifier"))
-    kept, rest = ranked[:_MOST_CATEGORIES], ranked[_MOST_CATEGORIES:]
+    kept, rest = ranked[:MOST_CATEGORIES], ranked[MOST_CATEGORIES:]
     rows = [
         [side.get(name, 0) for name in kept] + ([sum(side.get(name, 0) for name in rest)] if rest else [])
         for side in (before, after)
@@ -240,27 +201,8 @@ def _drawn(
 
 
 def _histogram(before: Numbers, after: Numbers) -> Distribution | None:
-    """Return both sides' shares in bins over the middle 99 %; the tails join the outermost bins."""
-    import numpy as np
-
-    ends = [
-        (float(side[int(0.005 * (len(side) - 1))]), float(side[int(np.ceil(0.995 * (len(side) - 1)))]))
-        for side in (before, after)
-    ]
-    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    reach = high - low
-    if not np.isfinite(reach):  # from one end of the floats to the other
-        return None
-    if reach <= _BINS and _are_whole(before) and _are_whole(after):
-        edges = np.arange(low - 0.5, high + 1)
-    else:
-        edges = np.linspace(low, high, _BINS + 1) if reach > 0 else np.array([low, high])
-    shares = [
-        np.diff(np.concatenate([[0], np.searchsorted(side, edges[1:-1], side="right"), [len(side)]]))
-        / len(side)
-        for side in (before, after)
-    ]
-    return Distribution(tuple(shares[0].tolist()), tuple(shares[1].tolist()), edges=tuple(edges.tolist()))
+    found = binned_shares(before, after, _BINS)
+    return None if found is None else Distribution(*found)
 
 
 def _times(before: Numbers, after: Numbers, kind: Any) -> Distribution | None:

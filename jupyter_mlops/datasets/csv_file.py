@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
+from .scanned import Scanned
 from .types import check_names, declared
 from .version import Column, Form
 
@@ -30,7 +31,6 @@ _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1_000
 _MANY = 500
 _HEADER_BYTES = 1 << 24
-_BATCH_ROWS = 65_536
 _WIDE_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _WIDE_MOST = 256 << 20  # is turned into UTF-8 in memory
 _NESTED = r"^\s*(\{.*\}|\[.*\])\s*$"
@@ -39,15 +39,13 @@ _NESTED = r"^\s*(\{.*\}|\[.*\])\s*$"
 Check = Callable[["pl.Expr", str], "pl.Expr"]
 
 
-class CSVFile:
+class CSVFile(Scanned):
     """Reads ``.csv`` and ``.tsv``: a header line, separated by comma, semicolon, tab or bar.
 
     UTF-8, with a byte-order mark or without; UTF-16 with one.
     """
 
     suffixes = (".csv", ".tsv")
-    seekable = False
-    dates_as_objects = False
 
     def names(self, path: Path) -> list[str]:
         """Return the names of the columns, from the header line."""
@@ -92,48 +90,6 @@ class CSVFile:
                 for at, column in enumerate(form.columns)
             ]
         )
-
-    def batches(
-        self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None
-    ) -> tuple[Any, Iterator[Any]]:
-        """Return the Arrow schema of the file and its record batches, one at a time."""
-        return batches_of(self._chosen(file, form, columns))
-
-    def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the file as a polars DataFrame."""
-        return self._chosen(file, form, columns).collect(engine="streaming")
-
-    def arrow(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> Any:
-        """Return the file as an Arrow table."""
-        import polars as pl
-
-        return self.polars(file, form, columns).to_arrow(compat_level=pl.CompatLevel.oldest())
-
-    def _chosen(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None) -> pl.LazyFrame:
-        table = self.scan(Path(str(file)), form)
-        return table if columns is None else chosen(table, columns)
-
-
-def chosen(table: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
-    """Return some columns of a query, by their literal names."""
-    import polars as pl
-
-    places = {name: place for place, name in enumerate(table.collect_schema())}
-    return table.select([pl.nth(places[name]) for name in columns])  # by name, * would be all of them
-
-
-def batches_of(table: pl.LazyFrame) -> tuple[Any, Iterator[Any]]:
-    """Return the Arrow schema of a query and its record batches, one at a time."""
-    import polars as pl
-
-    oldest = pl.CompatLevel.oldest()
-    empty = pl.DataFrame(schema=table.collect_schema()).to_arrow(compat_level=oldest)
-
-    def batches() -> Iterator[Any]:
-        for frame in table.collect_batches(chunk_size=_BATCH_ROWS, engine="streaming"):
-            yield from frame.to_arrow(compat_level=oldest).cast(empty.schema).to_batches()
-
-    return empty.schema, batches()
 
 
 def _encoding(path: Path) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import glob
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
-from .csv_file import batches_of, chosen
+from .scanned import Scanned
 from .types import arrow_type, columns_of, declared
 from .version import Form
 
@@ -18,12 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class JSONLines:
+class JSONLines(Scanned):
     """Reads ``.jsonl`` and ``.ndjson``."""
 
     suffixes = (".jsonl", ".ndjson")
-    seekable = False
-    dates_as_objects = False
 
     def names(self, path: Path) -> list[str]:
         """Return the names in the first object of the file."""
@@ -65,26 +62,6 @@ class JSONLines:
         typed = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(form.options["schema"])))
         empty = pl.from_arrow(typed.empty_table())
         return pl.scan_ndjson(_literal(path), schema=dict(empty.schema))  # type: ignore[union-attr]  # a table
-
-    def batches(
-        self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None
-    ) -> tuple[Any, Iterator[Any]]:
-        """Return the Arrow schema of the file and its record batches, one at a time."""
-        return batches_of(self._chosen(file, form, columns))
-
-    def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the file as a polars DataFrame."""
-        return self._chosen(file, form, columns).collect(engine="streaming")
-
-    def arrow(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> Any:
-        """Return the file as an Arrow table."""
-        import polars as pl
-
-        return self.polars(file, form, columns).to_arrow(compat_level=pl.CompatLevel.oldest())
-
-    def _chosen(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None) -> pl.LazyFrame:
-        table = self.scan(Path(str(file)), form)
-        return table if columns is None else chosen(table, columns)
 
 
 def _literal(path: Path) -> str:

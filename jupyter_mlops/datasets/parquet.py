@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..errors import BadInput
-from .csv_file import chosen
+from .scanned import chosen
 from .types import columns_of
 from .version import Form
 

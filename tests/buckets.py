@@ -67,7 +67,7 @@ class S3Server:
             self.meet(method, path)
         except ConnectionError:
             if method in WRITES:
-                environ["wsgi.input"].read(1000)
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0) // 2)
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise
         return self._app(environ, start)

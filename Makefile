@@ -42,7 +42,7 @@ $(VENV)/dev.installed: requirements-dev.lock pyproject.toml
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--no-header --quiet
 lock:
-	$(LOCK) pyproject.toml --group build --extra postgres --extra s3 --extra demo --extra dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml --group build --extra postgres --extra s3 --extra optuna --extra dask --extra demo --extra dev -o requirements-dev.lock
 	$(LOCK) pyproject.toml --group build --extra demo -c requirements-dev.lock -o requirements.lock
 	$(LOCK) --group bench -o requirements-bench.lock
 

@@ -99,6 +99,11 @@ def dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def canonical(document: Any) -> bytes:
+    """Return one text for equal documents, so that equal environments are kept once."""
+    return json.dumps(document, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def jsonable(value: Any) -> Any:
     """Return ``value`` in strict JSON: NaN becomes null, infinities the text that Python reads back."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -21,7 +21,7 @@ from ..people import Role
 from .child import EXECUTED, INPUT, REQUEST, RESULT
 from .ledger import Kept, Ledger, Member
 from .liveness import Liveness
-from .plain import clean
+from .plain import canonical, clean
 from .plan import Plan
 from .run import RunError
 
@@ -185,11 +185,6 @@ def _killed(status: int, log: Path) -> RunError:
         lines = []
     message = f"the run's process ended with status {status}"
     return RunError(None, "ProcessEnded", message, clean("\n".join(lines)))
-
-
-def canonical(document: Any) -> bytes:
-    """Return one text for equal documents, so that equal environments are kept once."""
-    return json.dumps(document, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class Progress:

@@ -1,0 +1,37 @@
+"""Leftovers: what killed processes leave behind, ended and cleared away. Used by tracking and launch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from .. import lifeline
+from . import context
+from .ledger import Ledger
+from .liveness import Liveness
+from .shelf import Shelf
+
+
+class Leftovers:
+    """Records as ended what has no process any more, and removes its folders."""
+
+    def __init__(self, state: Path, shelf: Shelf, ledger: Ledger, liveness: Liveness) -> None:
+        self._state = state
+        self._shelf = shelf
+        self._ledger = ledger
+        self._liveness = liveness
+
+    def settle(self) -> int:
+        """Record as ended what killed processes left behind, and return how many runs that were."""
+        count = self._ledger.settle()
+        self.tidy()
+        return count
+
+    def tidy(self) -> None:
+        """Remove the folders of runs that a killed execution left, and end processes that it left."""
+        for work in (self._state / "runs").glob("*"):
+            run = next(iter(self._shelf.runs([work.name])), None)
+            if (run is None or run.ended) and not self._liveness.held(work.name):
+                lifeline.end_marked(context.VARIABLE, [work.name])
+                shutil.rmtree(work, ignore_errors=True)
+                self._liveness.forget(work.name)

@@ -1,0 +1,148 @@
+"""Tracking: runs of the caller's own code, and the run that a kernel belongs to. Used by ``Tracker``."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..datasets import Datasets
+from ..errors import NotFound
+from ..objects import Entry, Objects
+from ..people import Members, Role
+from ..refs import check_name
+from ..store import Store
+from . import context
+from .active import ActiveRun
+from .artifact import SaveModel
+from .capture import environment, git_state, loaded_sources
+from .ledger import Kept, Ledger
+from .leftovers import Leftovers
+from .liveness import Liveness
+from .plain import canonical, checked_name, clean, plain
+from .plan import Plan, resolve_inputs
+from .records import Records
+from .run import RunError
+from .shelf import Shelf
+
+
+class Tracking:
+    """Records what the caller's code does as it does it."""
+
+    def __init__(
+        self,
+        store: Store,
+        people: Members,
+        objects: Objects,
+        datasets: Datasets,
+        root: Path,
+        shelf: Shelf,
+        ledger: Ledger,
+        liveness: Liveness,
+        leftovers: Leftovers,
+        save_model: SaveModel | None,
+    ) -> None:
+        self._store = store
+        self._people = people
+        self._objects = objects
+        self._datasets = datasets
+        self._root = root
+        self._shelf = shelf
+        self._ledger = ledger
+        self._liveness = liveness
+        self._leftovers = leftovers
+        self._save_model = save_model
+        self._records = Records(store, people)
+
+    @contextmanager
+    def start(
+        self,
+        experiment: str,
+        parameters: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        code: str | None = None,
+    ) -> Iterator[ActiveRun]:
+        """Record the block as a run of ``experiment``; see ``Tracker.start``."""
+        check_name(experiment, "experiment")
+        given = {
+            checked_name(name, "a parameter"): plain(value, f"parameter {name}")
+            for name, value in (parameters or {}).items()
+        }
+        fixed = resolve_inputs(self._datasets, inputs or {})
+        self._people.require(Role.CONTRIBUTOR)
+        self._leftovers.settle()
+        git = git_state(self._root)
+        id = self._ledger.new_id()
+        with self._liveness.hold(id):
+            self._ledger.begin_tracked(id, experiment, given, fixed, git)
+            run = self._active(id, {each.asked: each.ref for each in fixed.values()})
+            leave = context.entered(run, self._root)
+            try:
+                yield run
+            except KeyboardInterrupt:
+                self._end(id, code, "stopped", reason="interrupted")
+                raise
+            except BaseException as error:
+                if isinstance(error, SystemExit) and not error.code:
+                    self._end(id, code, "finished")
+                else:
+                    self._end(id, code, "failed", _raised(error))
+                raise
+            else:
+                error_told = _raised(run.failure) if run.failure else None
+                status = "failed" if error_told else "finished"
+                self._end(id, code, status, error_told)
+            finally:
+                leave()
+                run.refresh(self._shelf.runs([id])[0])
+        self._liveness.forget(id)
+
+    def attach(self, id: str) -> ActiveRun:
+        """Return the running run that this process belongs to, to log to.
+
+        Called in the kernel of an execution.
+        """
+        runs = self._shelf.runs([id])
+        if not runs:
+            raise NotFound(
+                f"there is no run '{id}'", "unset MLOPS_RUN; it is set for executed notebooks only"
+            )
+        fixed = {ref: ref for ref in runs[0].inputs.values()}
+        if runs[0].sweep:
+            row = self._store.one("SELECT request FROM sweeps WHERE id = :id", id=runs[0].sweep) or {}
+            plan = Plan.inputs_from(row["request"])
+            fixed |= {each.asked: each.ref for each in plan.values() if each.ref in fixed}
+        return self._active(id, fixed)
+
+    def _active(self, id: str, fixed: Mapping[str, str]) -> ActiveRun:
+        return ActiveRun(
+            self._shelf.runs([id])[0], self._records, self._objects, self._datasets, fixed, self._save_model
+        )
+
+    def _end(
+        self, id: str, code: str | None, status: str, error: RunError | None = None, reason: str = ""
+    ) -> None:
+        with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
+            self._ledger.end(id, status, error, reason, self._keep(code))
+
+    def _keep(self, code: str | None) -> Kept:
+        with self._objects.batch() as batch:
+            entries = [
+                Entry(path, 0o644, blob.size, blob.digest)
+                for path in loaded_sources(self._root)
+                if (blob := batch.put_file(self._root / path))
+            ]
+            if code is not None:
+                data = code.encode("utf-8", "replace")
+                entries = [e for e in entries if e.path != "cell.py"]
+                entries.append(Entry("cell.py", 0o644, len(data), batch.put_bytes(data)))
+            sources = batch.put_tree(entries) if entries else None
+            return Kept(None, sources, batch.put_bytes(canonical(environment())))
+
+
+def _raised(error: BaseException) -> RunError:
+    text = "".join(traceback.format_exception(error))
+    return RunError(None, type(error).__name__, clean(str(error)), clean(text))

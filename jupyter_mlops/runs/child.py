@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import traceback
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ _START_SECONDS = 120
 _DIED_STARTING = "Kernel died before replying"
 
 
+class TimeUp(KeyboardInterrupt):
+    """The run's time limit has passed; a subclass, because asyncio lets only such through at once."""
+
+
 @dataclass
 class Seen:
     """What was seen of the notebook while it executed."""
@@ -43,6 +48,7 @@ class Seen:
 def main(folder: str) -> int:
     """Execute what the folder's request asks for and write the result beside it."""
     lifeline.follow_parent()
+    signal.signal(signal.SIGTERM, _time_is_up)
     # papermill reads braces in a path as parameters, so it gets bare names
     os.chdir(folder)
     request = json.loads(Path(REQUEST).read_text("utf-8"))
@@ -59,6 +65,10 @@ def main(folder: str) -> int:
         half.write_text(text, "utf-8", errors="replace")
         half.replace(RESULT)
     return 0
+
+
+def _time_is_up(*_: object) -> None:
+    raise TimeUp
 
 
 def _executed(request: dict[str, Any], starts: int = 3) -> dict[str, Any] | None:
@@ -101,6 +111,11 @@ def _executed(request: dict[str, Any], starts: int = 3) -> dict[str, Any] | None
             "",
             _source(seen.notebook, seen.cell),
         )
+    except TimeUp:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        message = f"the run took longer than its limit of {request['seconds']:g} seconds"
+        cell = _as_written(seen.notebook, seen.cell)
+        error = _error(cell, "TimeLimit", message, "", _source(seen.notebook, seen.cell))
     except Exception as failure:
         # two kernels that start at the same moment may pick the same port, and one of them dies of it
         if seen.cell is None and _DIED_STARTING in str(failure) and starts > 1:

@@ -17,7 +17,7 @@ from itertools import groupby
 from ..charts import Figure, svg
 from ..errors import Failed
 from . import formats
-from .view import Action, Block, Cell, Facts, Heading, Picture, Table, Text, Tone, View, typed
+from .view import Action, Block, Cell, Changes, Facts, Heading, Image, Picture, Table, Text, Tone, View, typed
 
 Link = Callable[[str], str]
 _COLOURS: dict[Tone, str] = {
@@ -33,6 +33,13 @@ _RULE = "1px solid rgba(128,128,128,0.35)"
 _FAINT = "1px solid rgba(128,128,128,0.18)"
 _SHADE = "rgba(128,128,128,0.12)"
 _BLUE, _GREY = "#3b7dd8", "#b4b8bf"
+_GROUNDS = {
+    "+": "background:rgba(36,138,80,0.18)",
+    "-": "background:rgba(217,72,72,0.18)",
+    "…": "opacity:0.6",
+}
+# what a browser draws inside <img>, where nothing in it can act; other media are only named
+_DRAWN_MEDIA = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _CSS = {
     "sheet": "line-height:1.45;max-width:64em;overflow-x:auto",
     "title": "font-weight:600;margin:0 0 0.35em 0",
@@ -58,6 +65,7 @@ _CSS = {
     f"background:{_SHADE}",
     "drawn": "max-width:100%;height:auto;margin:0",
     "tiny": "vertical-align:middle;margin:0",
+    "gauge": "vertical-align:middle;margin:0 0 0 0.5em",
 }
 _SENTENCE, _LONG = 36, 160  # letters of a table's cell before it may be broken, and before it is cut
 _CODE = re.compile("`([^`]+)`")
@@ -121,6 +129,11 @@ class _Sheet:
                 yield from self._table(block)
             case Picture():
                 yield f'<div style="{_CSS["picture"]}">{_image(block.figure)}</div>'
+            case Image():
+                yield f'<div style="{_CSS["picture"]}">{_shown(block)}</div>'
+            case Changes():
+                lines = "\n".join(_changed(mark, line) for mark, line in block.lines)
+                yield f'<pre style="{_CSS["code"]}">{lines}</pre>'
             case Text(tone="code"):
                 yield f'<pre style="{_CSS["code"]}">{escape(block.text, lines=True)}</pre>'
             case Text():
@@ -158,8 +171,9 @@ class _Sheet:
 
     def _content(self, cell: Cell, most: int | None = None) -> str:
         if cell.bars:
-            return _tiny(cell.bars, cell.text, cell.before)
-        return self._linked(cell.text if most is None else formats.shortened(cell.text, most), cell.link)
+            return _tiny(cell.bars, cell.text, cell.before, cell.course)
+        said = self._linked(cell.text if most is None else formats.shortened(cell.text, most), cell.link)
+        return said if cell.share is None else f"{said} {_gauge(cell.share)}"
 
     def _linked(self, text: str, path: str) -> str:
         shown = escape(text)
@@ -191,8 +205,33 @@ def _whole(cell: Cell) -> str:
     return f' title="{escape(cell.text)}"' if len(cell.text) > _LONG and not cell.bars else ""
 
 
-def _tiny(bars: Iterable[float], text: str, before: Iterable[float] = ()) -> str:
+def _shown(image: Image) -> str:
+    if image.media not in _DRAWN_MEDIA:
+        return _paragraph(image.alt, "muted")
+    data = base64.b64encode(image.data).decode()
+    return f'<img alt="{escape(image.alt)}" style="{_CSS["drawn"]}" src="data:{image.media};base64,{data}">'
+
+
+def _changed(mark: str, line: str) -> str:
+    text = f"{mark} {escape(line)}"
+    ground = _GROUNDS.get(mark)
+    return f'<span style="{ground}">{text}</span>' if ground else text
+
+
+def _gauge(share: float) -> str:
+    """Return a bar of that part of its full length; the number stands beside it, so it is silent."""
+    full = 44
+    long = max(min(share, 1.0), 0.0) * full
+    bar = f'<rect width="{full}" height="8" rx="2" fill="#88888833"/>'
+    bar += f'<rect width="{long:.1f}" height="8" rx="2" fill="{_BLUE}"/>'
+    picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {full} 8">{bar}</svg>'
+    return f'<img alt="" width="{full}" height="8" style="{_CSS["gauge"]}" src="{_data(picture)}">'
+
+
+def _tiny(bars: Iterable[float], text: str, before: Iterable[float] = (), course: bool = False) -> str:
     """Return a small histogram as an image, what it was before in grey behind it; it holds numbers only."""
+    if course:
+        return _course(list(bars), text)
     sides = [formats.joined([max(float(bar), 0.0) for bar in side], 24) for side in (before, bars)]
     top = max((height for side in sides for height in side), default=0.0) or 1.0
     step, tall = (8, 26) if sides[0] else (5, 18)
@@ -203,6 +242,23 @@ def _tiny(bars: Iterable[float], text: str, before: Iterable[float] = ()) -> str
     width = max(map(len, sides)) * step
     picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}">{marks}</svg>'
     size = f'width="{width}" height="{tall}"'
+    return f'<img alt="{escape(text)}" {size} style="{_CSS["tiny"]}" src="{_data(picture)}">'
+
+
+def _course(values: list[float], text: str) -> str:
+    """Return a small curve as an image, from its lowest to its highest value."""
+    wide, tall = 92, 20
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    step = (wide - 6) / max(len(values) - 1, 1)
+    places = [
+        (3 + index * step, tall - 3 - (one - low) / span * (tall - 6)) for index, one in enumerate(values)
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    last = f'<circle cx="{places[-1][0]:.1f}" cy="{places[-1][1]:.1f}" r="2.2" fill="{_BLUE}"/>'
+    stroke = f'fill="none" stroke="{_BLUE}" stroke-width="1.5" stroke-linejoin="round"'
+    line = f'<polyline points="{path}" {stroke}/>'
+    picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}">{line}{last}</svg>'
+    size = f'width="{wide}" height="{tall}"'
     return f'<img alt="{escape(text)}" {size} style="{_CSS["tiny"]}" src="{_data(picture)}">'
 
 

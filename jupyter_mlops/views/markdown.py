@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ..charts import Figure
 from . import formats
-from .view import Action, Block, Cell, Facts, Heading, Picture, Table, Text, View, typed
+from .view import Action, Block, Cell, Changes, Facts, Heading, Image, Picture, Table, Text, View, typed
 
 Link = Callable[[str], str]
 _SPECIAL = re.compile(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))")
@@ -71,14 +71,21 @@ def _block(block: Block, link: Link | None, heading: int) -> str:
             return _table(block, link)
         case Picture():
             return _figure(block.figure)
+        case Image():
+            return escape(block.alt)
+        case Changes():
+            return _fenced("\n".join(f"{mark} {formats.clean(line)}" for mark, line in block.lines), "diff")
         case Text(tone="code"):
-            text = formats.clean(block.text, lines=True)
-            fence = "`" * max(3, max(map(len, re.findall("`+", text)), default=0) + 1)
-            return f"{fence}\n{text}\n{fence}"
+            return _fenced(formats.clean(block.text, lines=True))
         case Text():
             return escape(block.text)
         case Action():
             return f"* {escape(block.label)}: {code(typed(block))}"
+
+
+def _fenced(text: str, language: str = "") -> str:
+    fence = "`" * max(3, max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _table(table: Table, link: Link | None) -> str:

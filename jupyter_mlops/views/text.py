@@ -17,7 +17,7 @@ from rich.text import Text as Line
 from ..charts import Figure
 from . import formats
 from .sketch import sketch
-from .view import Action, Block, Cell, Facts, Heading, Picture, Table, Text, Tone, View, typed
+from .view import Action, Block, Cell, Changes, Facts, Heading, Image, Picture, Table, Text, Tone, View, typed
 
 WIDTH = 80
 _NARROWEST = 20
@@ -80,6 +80,11 @@ def _columns() -> int:
     return int(said) if said.isdecimal() and int(said) else WIDTH
 
 
+_MARKS = {"+": "green", "-": "red"}
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_GAUGE = 6  # columns of the bar beside a number
+
+
 class _Page:
     """Draws blocks as lines for one width."""
 
@@ -114,9 +119,15 @@ class _Page:
                 yield from self._table(block)
             case Picture():
                 yield from self._picture(block.figure)
+            case Image():
+                yield from self._wrapped(Line(formats.clean(block.alt), style="dim"))
+            case Changes():
+                for mark, text in block.lines:
+                    line = Line(f"{mark} {formats.clean(text)}", style=_MARKS.get(mark, "dim"))
+                    yield from self._wrapped(line, 2)
             case Text(tone="code"):
-                for line in formats.clean(block.text, lines=True).split("\n"):
-                    yield from self._wrapped(Line(line, style="dim"))
+                for part in formats.clean(block.text, lines=True).split("\n"):
+                    yield from self._wrapped(Line(part, style="dim"))
             case Text():
                 yield from self._wrapped(Line(formats.clean(block.text), style=_STYLES[block.tone]))
             case Action():
@@ -146,6 +157,15 @@ class _Page:
         heads = [formats.clean(column) for column in table.columns]
         body = [[formats.clean(cell.text) for cell in row] for row in table.rows]
         widths = column_widths(heads, body, table.numeric, self._width)
+        if any(cell.share is not None for row in table.rows for cell in row):
+            gauged = [
+                [_gauged(text, cell) for text, cell in zip(texts, row, strict=True)]
+                for texts, row in zip(body, table.rows, strict=True)
+            ]
+            wider = column_widths(heads, gauged, table.numeric, self._width)
+            # a bar is worth no column
+            if len(wider) == len(widths):
+                body, widths = gauged, wider
         shown = range(len(widths))
         yield self._row([(heads[i], "bold") for i in shown], widths, table.numeric)
         yield Line("─" * (sum(widths) + _GAP * (len(widths) - 1)), style="dim")
@@ -194,6 +214,14 @@ class _Page:
             yield Line(fitted(padded(name, indent) + drawn + stroke.value, self._width))
         if more:
             yield Line(f"… and {formats.number(more)} more", style="dim")
+
+
+def _gauged(text: str, cell: Cell) -> str:
+    if cell.share is None:
+        return text
+    eighths = round(max(min(cell.share, 1.0), 0.0) * _GAUGE * 8)
+    bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+    return f"{text} {bar:<{_GAUGE}}"
 
 
 def fitted(text: str, width: int) -> str:

@@ -17,7 +17,8 @@ class Cell:
     """One piece of text in a table or list of facts, with its tone; ``link`` is a path in the page or a URL.
 
     ``bars`` are the heights of a tiny histogram; ``text`` is then its sparkline, for those who cannot draw.
-    ``before`` are the heights that it had before, drawn behind it on the same scale.
+    ``before`` are the heights that it had before, drawn behind it on the same scale. ``course`` says that the
+    bars are the course of a curve. ``share`` of a whole, 0 to 1, is drawn as a bar beside the text.
     """
 
     text: str
@@ -25,6 +26,8 @@ class Cell:
     link: str = ""
     bars: tuple[float, ...] = ()
     before: tuple[float, ...] = ()
+    course: bool = False
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,22 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that came as bytes: what it shows in words, its media type, and the bytes."""
+
+    alt: str
+    media: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Lines of a changed text, each with its mark: ``+``, ``-``, a blank, or ``…`` where some are missing."""
+
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A paragraph; tone ``code`` keeps its lines as they are."""
 
@@ -83,7 +102,7 @@ class Action:
     tone: Tone = "plain"
 
 
-Block = Heading | Facts | Table | Picture | Text | Action
+Block = Heading | Facts | Table | Picture | Image | Changes | Text | Action
 
 
 @dataclass(frozen=True, slots=True)

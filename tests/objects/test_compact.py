@@ -316,3 +316,19 @@ def test_killed_anywhere_it_loses_nothing(objects: Objects) -> None:
     assert report.finished
     assert stored_bytes(objects) < 0.55 * before
     assert GROUP in {place.kind for _, place in objects.index.every()}
+
+
+def test_what_was_packed_in_haste_is_packed_again_by_compact(objects: Objects, tmp_path: Path) -> None:
+    """Somebody waits for the commit of a big file, nobody for compact: the effort is made there."""
+    lines = "".join(table(60_000)).encode()
+    big = b"".join(lines + str(number).encode() for number in range(30))
+    assert len(big) > 64 << 20
+    (tmp_path / "big.csv").write_bytes(big)
+    with objects.batch() as batch:
+        digest = batch.put_file(tmp_path / "big.csv").digest
+    hasty = stored_bytes(objects)
+    report = compact.compact(objects, [])
+    assert report.after == stored_bytes(objects) < 0.8 * hasty
+    assert report.packs > 0
+    assert objects.read(digest) == big
+    assert compact.compact(objects, []).packs == 0

@@ -126,7 +126,7 @@ def _sound(copies: Iterable[tuple[str, str]]) -> set[str]:
 def _address(place: str) -> str | None:
     """Return the address of a copy, or ``None`` where there is none.
 
-    A large one that has no other name is mapped, which is twice as fast. Where it has, whoever holds that name
+    A large one that has no other name is mapped, which is twice as fast. Where it has one, whoever holds that
     may cut the file off, and to touch what is cut off from a mapped file ends the process.
     """
     try:

@@ -29,6 +29,8 @@ _LOT = 4 << 20
 _LOT_FILES = 1024
 _MEDIUM_LOT = 2 << 20
 _AHEAD = 4
+# somebody waits for a file of this size; compact packs its chunks again when nobody does
+_HASTY = 64 << 20
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -94,7 +96,7 @@ class Intake:
                 pieces = self._chunker.cut(slab[:filled], final)
                 left = slab[sum(map(len, pieces)) : filled]
                 sizes = [len(piece) for piece in pieces]
-                waiting.append((sizes, self._packing.hand_over(pieces), hashed))
+                waiting.append((sizes, self._packing.hand_over(pieces, expected > _HASTY), hashed))
                 total += len(fresh)
                 count += len(pieces)
                 while len(waiting) > (0 if final else _AHEAD):

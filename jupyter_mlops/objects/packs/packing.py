@@ -62,13 +62,13 @@ class Packing:
         self._count = 0
         self.packs: list[Pack] = []
 
-    def hand_over(self, pieces: Sequence[Buffer]) -> Future[Packed]:
+    def hand_over(self, pieces: Sequence[Buffer], hasty: bool = False) -> Future[Packed]:
         """Take chunks and return their digests to come; those not stored yet are compressed meanwhile."""
         if sum(map(len, pieces)) < _INLINE:
             future: Future[Packed] = Future()
-            future.set_result(self._packed(pieces))
+            future.set_result(self._packed(pieces, hasty))
         else:
-            future = self._pool().submit(self._packed, pieces)
+            future = self._pool().submit(self._packed, pieces, hasty)
         self._pending.append(future)
         self.settle(_AHEAD)
         return future
@@ -162,14 +162,14 @@ class Packing:
             self._workers = ThreadPoolExecutor(WORKERS, "mlops-pack")
         return self._workers
 
-    def _packed(self, pieces: Sequence[Buffer]) -> Packed:
+    def _packed(self, pieces: Sequence[Buffer], hasty: bool) -> Packed:
         digests = [blake3(piece).digest() for piece in pieces]
         fresh = self.claim(digests)
         heads, records = [], []
         for digest, piece in zip(digests, pieces, strict=True):
             if digest in fresh:
                 fresh.remove(digest)
-                codec, payload = packed(piece, self._level, digest)
+                codec, payload = packed(piece, self._level, digest, hasty)
                 data, head = plain_record(codec, len(piece), payload, digest)
                 heads.append(head)
                 records.append(data)

@@ -22,7 +22,7 @@ from ...errors import Damaged
 from ...value import Value
 from ..blob import address, raw_digest
 from ..packs import delta
-from ..packs.codec import DELTA, unpacked
+from ..packs.codec import DELTA, HASTY, unpacked
 from ..packs.pack import CHUNK, GROUP, Pack, pack_path, parsed, record, records_of
 from .alignment import Alignment, Chunk
 from .notes import Notes, alone
@@ -379,13 +379,16 @@ class _Pairs:
 
 
 def _reclaimed(objects: Objects, fresh: Sequence[Pack], clock: _Clock) -> list[str]:
-    """Rewrite packs of which little is still read, and join small ones; return those that went."""
+    """Rewrite packs of which little is read or that were made in haste, and join small ones.
+
+    Return those that went.
+    """
     rows = {row.name: row.size for row in objects.index.packs()}
     weights = objects.index.weights()
     names = [
         name
         for name, size in rows.items()
-        if weights.get(name, 0) < size * _LIVE and _wasteful(objects, name)
+        if (weights.get(name, 0) < size * _LIVE and _wasteful(objects, name)) or _hasty(objects, name)
     ]
     small = [name for name, size in rows.items() if size < _SMALL and name not in names]
     if len(small) >= _MANY_SMALL:
@@ -393,6 +396,15 @@ def _reclaimed(objects: Objects, fresh: Sequence[Pack], clock: _Clock) -> list[s
     return repacked(
         objects, names, unlinked, trusted={pack.name for pack in fresh}, going_on=clock.going_on
     ).gone
+
+
+def _hasty(objects: Objects, name: str) -> bool:
+    """Whether a pack holds chunks that were packed in haste."""
+    try:
+        pack = records_of(pack_path(objects.folder, name))
+    except (ValueError, OSError):
+        return False  # verification says so
+    return any(head.codec == HASTY for _, head in pack.records)
 
 
 def _wasteful(objects: Objects, name: str) -> bool:

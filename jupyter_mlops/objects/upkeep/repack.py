@@ -1,7 +1,8 @@
 """Repacking: copies the records that are still read out of packs, so that these can go. Used by upkeep alone.
 
-Records are copied as they are, each decoded and compared on the way. A pack goes when what it held is on disk
-elsewhere and sound; one that cannot be read to its end stays for verification.
+Records are copied as they are, each decoded and compared on the way; those that were packed in haste are
+packed again. A pack goes when what it held is on disk elsewhere and sound; one that cannot be read to its end
+stays for verification.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from blake3 import blake3
 from ...errors import Damaged
 from ..blob import address
 from ..durable import make_durable, make_folder
-from ..packs.pack import RECIPE, Pack, iterated, pack_path, records_of
+from ..packs.codec import HASTY, packed, unpacked
+from ..packs.pack import RECIPE, Head, Pack, iterated, pack_path, parsed, plain_record, records_of
 
 if TYPE_CHECKING:
     from ..batch import Batch
@@ -154,11 +156,20 @@ def _copied(
             elsewhere = not _read_here(places, name, offset, digests)
             if elsewhere and all(_sound(objects, places.get(one), one, trusted) for one in digests):
                 continue
-            batch.put_record(data)
+            batch.put_record(_thorough(head, data, objects.settings.level))
     except (ValueError, OSError, Damaged):
         done.unreadable.append(name)
         return False
     return True
+
+
+def _thorough(head: Head, data: bytes, level: int) -> bytes:
+    if head.codec != HASTY:
+        return data
+    raw = unpacked(HASTY, parsed(data)[1], head.raw)
+    ((digest, _),) = head.members
+    codec, payload = packed(raw, level, digest)
+    return plain_record(codec, len(raw), payload, digest)[0]
 
 
 def _read_here(places: Mapping[bytes, Place], name: str, offset: int, digests: Iterable[bytes]) -> bool:

@@ -14,6 +14,7 @@ from ..people import Members, Role
 from ..refs import check_name
 from ..store import Store
 from .capture import git_state
+from .executor import LOCAL, open_executor
 from .finder import Finder, text_of
 from .ledger import Ledger, Member
 from .leftovers import Leftovers
@@ -150,9 +151,13 @@ class Launch:
 
     def _execute(self, sweep: str, experiment: str, plan: Plan, members: Sequence[Member]) -> None:
         actor = self._people.actor.name
-        Execution(self._root, self._state, actor, self._ledger, self._liveness, self._objects, plan).run(
-            sweep, experiment, members
-        )
+        executor = open_executor(LOCAL, self._root, self._state, actor, self._liveness)
+        try:
+            Execution(self._ledger, self._liveness, self._objects, executor, plan).run(
+                sweep, experiment, members
+            )
+        finally:
+            executor.close()
 
     def _await_members(self, sweep: str) -> None:
         """Wait for processes of a killed execution that are on their way out."""

@@ -1,33 +1,24 @@
-"""The execution of a sweep: its runs in processes of their own. Used by ``execute`` and ``resume``."""
+"""The execution of a sweep: its runs handed to an executor, what comes of them recorded. Used by launch."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from pathlib import Path
-from typing import Any
 
-from .. import lifeline
 from ..errors import MLOpsError
 from ..objects import Entry, Objects
 from ..people import Role
-from .child import EXECUTED, INPUT, REQUEST, RESULT
+from .executor import Executor, Outcome, Task
 from .ledger import Kept, Ledger, Member
 from .liveness import Liveness
 from .plain import canonical, clean
 from .plan import Plan
 from .run import RunError
 
-_BETWEEN_LOOKS = 0.1
-_LOOKS_UNTIL_ASKED = 5
-_LOG_LINES = 15
+_BETWEEN_QUESTIONS = 0.5
 
 
 def default_workers() -> int:
@@ -40,31 +31,23 @@ class Execution:
     """Executes runs of one plan. The caller holds the sweep's lock until ``run`` returns."""
 
     def __init__(
-        self,
-        root: Path,
-        state: Path,
-        actor: str,
-        ledger: Ledger,
-        liveness: Liveness,
-        objects: Objects,
-        plan: Plan,
+        self, ledger: Ledger, liveness: Liveness, objects: Objects, executor: Executor, plan: Plan
     ) -> None:
-        self._root = root
-        self._state = state
-        self._actor = actor
         self._ledger = ledger
         self._liveness = liveness
         self._objects = objects
+        self._executor = executor
         self._plan = plan
-        self._folder = root / plan.folder
         self._stopping = threading.Event()
 
     def run(self, sweep: str, title: str, members: Sequence[Member]) -> None:
         """Execute ``members`` and show progress; an interrupt stops them all, records that and is raised."""
         workers = max(1, min(self._plan.workers, len(members)))
+        tasks = {member.id: self._task(member, title, workers) for member in members}
+        self._executor.prepare(list(tasks.values()))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
         try:
-            futures = {pool.submit(self._one, member, workers) for member in members}
+            futures = {pool.submit(self._one, task) for task in tasks.values()}
             with Progress(title, len(members)) as advance:
                 while futures:
                     done, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -78,113 +61,67 @@ class Execution:
             raise
         pool.shutdown()
 
-    def _one(self, member: Member, workers: int) -> bool:
+    def _task(self, member: Member, experiment: str, workers: int) -> Task:
+        notebook = self._plan.notebook
+        inputs = {name: fixed.ref for name, fixed in self._plan.inputs_of(member.injected).items()}
+        return Task(
+            member.id,
+            experiment,
+            notebook.data,
+            notebook.name,
+            notebook.kernel,
+            self._plan.folder,
+            member.injected,
+            notebook.codes,
+            inputs,
+            workers=workers,
+        )
+
+    def _one(self, task: Task) -> bool:
         """Execute one run and return whether it finished."""
-        if self._stopping.is_set() or not self._ledger.begin_member(member.id):
+        if self._stopping.is_set() or not self._ledger.begin_member(task.id):
             return False
-        work = self._state / "runs" / member.id
         try:
-            work.mkdir(parents=True, mode=0o700)
-            self._prepare(work, member)
-            with (work / "log").open("wb") as log:
-                process = lifeline.spawn(
-                    [sys.executable, "-P", "-m", "jupyter_mlops.runs.child", str(work)],
-                    env=self._environment(member.id, workers),
-                    cwd=work,
-                    stdout=log,
-                    stderr=log,
-                )
-                if not self._waited(member.id, process):
-                    return False
-            return self._record(member.id, work, process.returncode)
+            outcome = self._executor.run(task, self._question(task.id))
+            return outcome is not None and self._record(task.id, outcome)
         except (MLOpsError, OSError) as error:
             # the run cannot be recorded as it went: say so in its place, and give up the sweep
-            self._ledger.end(member.id, "failed", RunError(None, type(error).__name__, clean(str(error))))
+            self._ledger.end(task.id, "failed", RunError(None, type(error).__name__, clean(str(error))))
             raise
         finally:
-            shutil.rmtree(work, ignore_errors=True)
-            self._liveness.forget(member.id)
+            self._liveness.forget(task.id)
 
-    def _prepare(self, work: Path, member: Member) -> None:
-        (work / INPUT).write_bytes(self._plan.notebook.data)
-        request = {
-            "parameters": dict(member.injected),
-            "kernel": self._plan.notebook.kernel,
-            "folder": str(self._folder),
-            "root": str(self._root),
-            "codes": self._plan.notebook.codes,
-            "lock": str(self._liveness.path(member.id)),
-        }
-        (work / REQUEST).write_text(json.dumps(request, ensure_ascii=False), "utf-8")
+    def _question(self, id: str) -> Callable[[], bool]:
+        """Return a function that says whether the run is to stop; it asks the store now and then."""
+        asked = time.monotonic()
 
-    def _environment(self, id: str, workers: int) -> dict[str, str]:
-        found = {
-            **os.environ,
-            "MLOPS_PROJECT": str(self._root),
-            "MLOPS_RUN": id,
-            "MLOPS_ACTOR": self._actor,
-        }
-        if workers > 1:
-            # numerical libraries start a thread a core each, and would fight over them
-            found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-        return found
+        def stopped() -> bool:
+            nonlocal asked
+            if self._stopping.is_set():
+                return True
+            if time.monotonic() - asked < _BETWEEN_QUESTIONS:
+                return False
+            asked = time.monotonic()
+            return not self._ledger.is_running(id)
 
-    def _waited(self, id: str, process: lifeline.Follower) -> bool:
-        """Wait for the run's process; return ``False`` if it was ended because somebody stopped the run."""
-        looks = 0
-        try:
-            while True:
-                try:
-                    process.wait(_BETWEEN_LOOKS)
-                    return True
-                except subprocess.TimeoutExpired:
-                    looks += 1
-                asked = looks % _LOOKS_UNTIL_ASKED == 0 and not self._ledger.is_running(id)
-                if self._stopping.is_set() or asked:
-                    return False
-        finally:
-            # also after a good end: nothing that the notebook started outlives its run
-            lifeline.end(process, grace=0)
+        return stopped
 
-    def _record(self, id: str, work: Path, status: int) -> bool:
-        try:
-            result: dict[str, Any] = json.loads((work / RESULT).read_text("utf-8"))
-        except (OSError, ValueError):
-            with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
-                self._ledger.end(id, "failed", _killed(status, work / "log"), kept=self._keep(work, {}))
-            return False
-        error = RunError(**result["error"]) if result["error"] else None
-        with self._objects.holding():
-            kept = self._keep(work, result)
-            ended = self._ledger.end(id, "failed" if error else "finished", error, kept=kept)
-        return ended and error is None
+    def _record(self, id: str, outcome: Outcome) -> bool:
+        with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
+            kept = self._keep(outcome)
+            ended = self._ledger.end(id, "failed" if outcome.error else "finished", outcome.error, kept=kept)
+        return ended and outcome.error is None
 
-    def _keep(self, work: Path, result: dict[str, Any]) -> Kept:
+    def _keep(self, outcome: Outcome) -> Kept:
         with self._objects.batch() as batch:
-            executed = work / EXECUTED
             sources = [
-                Entry(path, 0o644, blob.size, blob.digest)
-                for path in result.get("sources", ())
-                if (self._root / path).is_file() and (blob := batch.put_file(self._root / path))
+                Entry(path, 0o644, len(data), batch.put_bytes(data)) for path, data in outcome.sources.items()
             ]
-            environment = result.get("environment")
             return Kept(
-                batch.put_bytes(executed.read_bytes()) if executed.is_file() else None,
+                batch.put_bytes(outcome.executed) if outcome.executed is not None else None,
                 batch.put_tree(sources) if sources else None,
-                batch.put_bytes(canonical(environment)) if environment else None,
+                batch.put_bytes(canonical(outcome.environment)) if outcome.environment else None,
             )
-
-
-def _killed(status: int, log: Path) -> RunError:
-    if status < 0:
-        name = signal.Signals(-status).name if -status in {s.value for s in signal.Signals} else str(-status)
-        return RunError(None, "ProcessKilled", f"the run's process was killed by {name}")
-    try:
-        lines = log.read_text("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-    except OSError:
-        lines = []
-    message = f"the run's process ended with status {status}"
-    return RunError(None, "ProcessEnded", message, clean("\n".join(lines)))
 
 
 class Progress:

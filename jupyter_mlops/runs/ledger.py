@@ -256,6 +256,8 @@ class Ledger:
                 position=member.position,
                 notebook=plan.notebook.name,
                 notebook_digest=notebook_digest,
+                injected=json.dumps(dict(member.injected), ensure_ascii=False),
+                like_run=plan.like,
             )
             effective = plan.effective(member.injected)
             insert_parts(tx, member.id, effective, plan.inputs_of(member.injected))

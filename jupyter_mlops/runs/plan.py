@@ -34,6 +34,7 @@ class Plan:
     grid: Grid
     inputs: Mapping[str, FixedInput]
     workers: int
+    like: str | None = None  # the run that is executed again, with its kept sources
 
     def sets(self) -> list[dict[str, Any]]:
         """Return the parameters that are injected into each run, in order."""
@@ -65,6 +66,7 @@ class Plan:
                 "grid": self.grid,
                 "inputs": {key: [i.asked, i.ref, i.digest] for key, i in self.inputs.items()},
                 "workers": self.workers,
+                "like": self.like,
             },
             ensure_ascii=False,
         )
@@ -80,6 +82,7 @@ class Plan:
             tuple((name, tuple(values)) for name, values in document["grid"]),
             cls.inputs_from(text),
             document["workers"],
+            document.get("like"),
         )
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from ..value import Value
 from .artifact import Artifact
 from .plain import jsonable
 
+_SEED = re.compile(r"(?:^|_)(?:seed|random_state)$", re.IGNORECASE)
 ENDED = ("finished", "failed", "stopped")
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -73,6 +75,8 @@ class Details(Protocol):
 
     def environment(self, digest: str) -> dict[str, Any]: ...
 
+    def repeats(self, run: str) -> tuple[str, ...]: ...
+
     def now(self) -> datetime: ...
 
 
@@ -100,6 +104,7 @@ class Run(Value):
     notebook: str | None = None
     started_at: str | None = None
     ended_at: str | None = None
+    like: str | None = None
     info: RunInfo = field(default_factory=RunInfo)
     _details: Details | None = None
 
@@ -175,6 +180,15 @@ class Run(Value):
         digest = self.info.environment_digest
         return self._bound().environment(digest) if digest else {}
 
+    @property
+    def seeds(self) -> dict[str, Any]:
+        """The parameters that say where random numbers begin: ``seed``, ``random_state``, ``split_seed``."""
+        return {name: value for name, value in self.parameters.items() if _SEED.search(name)}
+
+    def repeats(self) -> tuple[str, ...]:
+        """Return the ids of the runs that were executed like this one, the earliest first."""
+        return self._bound().repeats(self.id)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the run as JSON-ready types."""
         return {
@@ -195,6 +209,7 @@ class Run(Value):
             "outputs": list(self.outputs),
             "artifacts": [artifact.to_dict() for artifact in self.artifacts.values()],
             "notebook": self.notebook,
+            "like": self.like,
             "created_at": self.created_at,
             "started_at": self.started_at,
             "ended_at": self.ended_at,

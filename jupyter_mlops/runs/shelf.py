@@ -104,6 +104,11 @@ class Shelf:
         """Return a stored description of an environment."""
         return dict(json.loads(self.objects.read(digest)))
 
+    def repeats(self, run: str) -> tuple[str, ...]:
+        """Return the ids of the runs that were executed like ``run``, the earliest first."""
+        rows = self.store.all("SELECT id FROM runs WHERE like_run = :run ORDER BY number", run=run)
+        return tuple(row["id"] for row in rows)
+
     def now(self) -> datetime:
         """Return the moment by the store's clock."""
         return self.store.moment()
@@ -176,6 +181,7 @@ class Shelf:
             notebook=row["notebook"],
             started_at=row["started_at"],
             ended_at=row["ended_at"],
+            like=row["like_run"],
             info=RunInfo(
                 row["git_commit"],
                 None if row["git_dirty"] is None else bool(row["git_dirty"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -12,7 +14,8 @@ from ..errors import BadInput, Failed
 from ..objects import Objects
 from ..refs import parse_ref
 from .artifact import Artifact, SaveModel, stored
-from .plain import checked_name, described, measured, storable, whole
+from .pen import Pen
+from .plain import checked_name, described, storable
 from .records import Records
 from .run import Run
 
@@ -23,10 +26,21 @@ class ActiveRun(Run):
     What is logged is stored at once, and seen in this value at once; threads may share it.
     """
 
-    __slots__ = ("_datasets", "_fixed", "_guard", "_objects", "_records", "_save_model", "failure")
+    __slots__ = (
+        "__weakref__",
+        "_datasets",
+        "_fixed",
+        "_guard",
+        "_objects",
+        "_pen",
+        "_records",
+        "_save_model",
+        "failure",
+    )
     _datasets: Datasets
     _fixed: dict[str, str]
     _guard: threading.RLock
+    _pen: Pen
     _records: Records
     _objects: Objects
     _save_model: SaveModel | None
@@ -35,6 +49,7 @@ class ActiveRun(Run):
     def __init__(
         self,
         run: Run,
+        pen: Pen,
         records: Records,
         objects: Objects,
         datasets: Datasets,
@@ -43,6 +58,7 @@ class ActiveRun(Run):
     ) -> None:
         self.refresh(run)
         for name, value in (
+            ("_pen", pen),
             ("_records", records),
             ("_objects", objects),
             ("_datasets", datasets),
@@ -52,23 +68,41 @@ class ActiveRun(Run):
             ("failure", None),
         ):
             object.__setattr__(self, name, value)
+        _active.add(self)
 
     def refresh(self, run: Run) -> None:
         """Take over everything that ``run``, read a moment ago, knows."""
         for field in fields(Run):
             object.__setattr__(self, field.name, getattr(run, field.name))
+        self._see(metrics=dict(run.metrics))
+
+    def forked(self) -> None:
+        """Begin anew in a child process, where nobody will ever give back a lock of the parent's threads."""
+        object.__setattr__(self, "_guard", threading.RLock())
+        self._pen.forked()
+
+    def close(self) -> None:
+        """Log no more metrics."""
+        with self._guard:
+            self._pen.close()
 
     def log_metric(self, key: str, value: Any, step: int | None = None) -> None:
-        """Append one value of a metric; without ``step`` it is one after the last."""
-        self.log_metrics({key: value}, step)
+        """Append one value of a metric; without ``step`` it is one after the last.
+
+        A value that was logged survives the process at once. A training loop may call this a million times.
+        """
+        with self._guard:
+            number = self._pen.one(key, value, step)
+            if key in self.metrics:
+                self.metrics[key] = number  # type: ignore[index]  # a dict of our own, see refresh
+            else:  # whoever goes through the old one meanwhile is not disturbed
+                self._see(metrics={**self.metrics, key: number})
 
     def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Append one value of each metric, all at the same ``step``."""
-        read = {checked_name(key, "a metric"): measured(value, key) for key, value in values.items()}
-        at = None if step is None else whole(step)
-        if read:
-            with self._guard:
-                self._records.points(self.id, read, at)
+        with self._guard:
+            read = self._pen.several(values, step)
+            if read:
                 self._see(metrics={**self.metrics, **read})
 
     def log_parameters(self, values: Mapping[str, Any]) -> None:
@@ -169,3 +203,15 @@ class ActiveRun(Run):
     def _see(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+
+_active: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for run in list(_active):
+        run.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

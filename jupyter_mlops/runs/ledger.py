@@ -196,8 +196,12 @@ class Ledger:
 
         Return whether it had not ended before. Who may start a run may see it end.
         """
+        self._shelf.journal.relieve(id)
         with self._people.write(Role.NONE) as tx:
-            return self._close(tx, id, status, error, reason, kept)
+            done = self._close(tx, id, status, error, reason, kept)
+        if done:
+            self._shelf.journal.forget(id)
+        return done
 
     def stop_sweep(self, id: str, reason: str, role: Role) -> bool:
         """Record that a sweep and what is left of it was stopped; return whether it was running."""
@@ -312,6 +316,7 @@ class Ledger:
             sources=kept.sources if kept else None,
             environment=kept.environment if kept else None,
         )
+        self._shelf.journal.ingest(tx, id, last=True)
         told = {name: row[name] for name in ("experiment", "notebook", "sweep")}
         if status == "finished":
             told["metrics"] = self._metrics(tx, id)

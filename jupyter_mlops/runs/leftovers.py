@@ -28,7 +28,8 @@ class Leftovers:
         return count
 
     def tidy(self) -> None:
-        """Remove the folders of runs that a killed execution left, and end processes that it left."""
+        """Remove what a killed execution left: folders and metric files of its runs, and processes."""
+        self._shelf.journal.tidy()
         for work in (self._state / "runs").glob("*"):
             run = next(iter(self._shelf.runs([work.name])), None)
             if (run is None or run.ended) and not self._liveness.held(work.name):

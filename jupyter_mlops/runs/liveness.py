@@ -23,6 +23,7 @@ class Liveness:
 
     def __init__(self, state: Path) -> None:
         self._folder = state / "locks"
+        self.journals = state / "runs-journal"
         self._place = state / "place"
         self._here = ""
 

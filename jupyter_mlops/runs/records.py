@@ -1,12 +1,12 @@
 """Records: what a run tells while it runs. Written for ``ActiveRun``.
 
-Parameters, tags, inputs, outputs and artifacts are facts with their events; metric points are too many.
+Parameters, tags, inputs, outputs and artifacts are facts with their events; metric points are too many,
+and go through the ``Journal``.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from ..errors import Conflict
 from ..people import Members, Role
 from ..store import Store, Transaction
 from .artifact import Artifact
+from .journal import over
 from .plain import dumps, jsonable
 from .plan import FixedInput
 
@@ -26,45 +27,6 @@ class Records:
     def __init__(self, store: Store, people: Members) -> None:
         self._store = store
         self._people = people
-
-    def points(self, id: str, values: Mapping[str, float], step: int | None) -> None:
-        """Append one value to each of the metrics of a running run.
-
-        Points are no facts: no event tells of them.
-        """
-        with self._store.bookkeeping() as tx:
-            # also takes the row, so that two processes of one run number their points one after the other
-            if not tx.execute("UPDATE runs SET number = number WHERE id = :id AND status = 'running'", id=id):
-                raise self._over(id)
-            for name, value in values.items():
-                last = tx.one(
-                    "SELECT step FROM run_metrics WHERE run = :id AND name = :name", id=id, name=name
-                )
-                point = tx.one(
-                    "SELECT MAX(position) AS last FROM metric_points WHERE run = :id AND name = :name",
-                    id=id,
-                    name=name,
-                )
-                position = 0 if point is None or point["last"] is None else int(point["last"]) + 1
-                at_step = step if step is not None else int(last["step"]) + 1 if last else 0
-                stored = None if math.isnan(value) else value
-                tx.insert(
-                    "metric_points",
-                    run=id,
-                    name=name,
-                    position=position,
-                    step=at_step,
-                    value=stored,
-                    at=tx.at,
-                )
-                tx.execute(
-                    "INSERT INTO run_metrics (run, name, value, step) VALUES (:run, :name, :value, :step) "
-                    "ON CONFLICT (run, name) DO UPDATE SET value = :value, step = :step",
-                    run=id,
-                    name=name,
-                    value=stored,
-                    step=at_step,
-                )
 
     def parameters(self, id: str, values: Mapping[str, Any]) -> None:
         """Add parameters to a running run; raises ``Conflict`` if one is known with another value."""
@@ -162,12 +124,7 @@ class Records:
     def _still_running(self, tx: Transaction, id: str) -> None:
         row = tx.one("SELECT status FROM runs WHERE id = :id", id=id)
         if row is None or row["status"] != "running":
-            raise self._over(id)
-
-    def _over(self, id: str) -> Conflict:
-        row = self._store.one("SELECT status FROM runs WHERE id = :id", id=id)
-        state = row["status"] if row else "gone"
-        return Conflict(f"run {id} is {state}; nothing can be recorded any more", "start another run")
+            raise over(id, row["status"] if row else "gone")
 
 
 def insert_parts(

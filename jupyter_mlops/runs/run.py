@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from ..errors import NotFound, close_matches
 from ..value import Value
 from .artifact import Artifact
 from .plain import jsonable
+from .points import MetricPoint as MetricPoint
 
 _SEED = re.compile(r"(?:^|_)(?:seed|random_state)$", re.IGNORECASE)
 ENDED = ("finished", "failed", "stopped")
@@ -43,15 +44,6 @@ class RunError(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class MetricPoint:
-    """One logged value of a metric."""
-
-    step: int
-    value: float
-    at: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunInfo:
     """What a run was made of: git's commit and whether files differed, digests of what is kept, the host."""
 
@@ -67,7 +59,11 @@ class RunInfo:
 class Details(Protocol):
     """Where a run finds what is too long to carry along."""
 
-    def history(self, run: str, metric: str) -> tuple[MetricPoint, ...]: ...
+    def history(self, run: str, metric: str, most: int | None = None) -> tuple[MetricPoint, ...]: ...
+
+    def histories(
+        self, runs: Sequence[str], metric: str, most: int | None = None
+    ) -> dict[str, tuple[MetricPoint, ...]]: ...
 
     def notebook(self, digest: str) -> dict[str, Any]: ...
 
@@ -146,12 +142,15 @@ class Run(Value):
             return None
         return max((ended - moment(self.started_at)).total_seconds(), 0.0)
 
-    def history(self, metric: str) -> tuple[MetricPoint, ...]:
-        """Return every logged value of ``metric`` in order; raises ``NotFound`` if there is none."""
+    def history(self, metric: str, points: int | None = None) -> tuple[MetricPoint, ...]:
+        """Return every logged value of ``metric`` in order; raises ``NotFound`` if there is none.
+
+        With ``points``, about so many: the first, the last and the extremes of each stretch, for a curve.
+        """
         if metric not in self.metrics:
             known = close_matches(metric, self.metrics, f"it has {', '.join(self.metrics) or 'none'}")
             raise NotFound(f"run {self.id} has no metric '{metric}'", known)
-        return self._bound().history(self.id, metric)
+        return self._bound().history(self.id, metric, points)
 
     def plot(self, metric: str | None = None) -> Figure:
         """Return the course of ``metric``, or of all logged more than once, else their last values."""

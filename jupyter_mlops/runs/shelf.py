@@ -11,8 +11,10 @@ from typing import Any
 from ..objects import Objects
 from ..store import Store
 from .artifact import Artifact, LoadModel
+from .journal import Journal
 from .liveness import Liveness
-from .run import MetricPoint, Run, RunError, RunInfo
+from .points import MetricPoint
+from .run import Run, RunError, RunInfo
 from .runs import Sweep
 
 _CHUNK = 400
@@ -33,9 +35,11 @@ class Shelf:
         self.objects = objects
         self.liveness = liveness
         self.load_model = load_model
+        self.journal = Journal(store, liveness.journals)
 
     def runs(self, ids: Sequence[str]) -> tuple[Run, ...]:
         """Return the runs with these ids, in this order."""
+        self.journal.caught_up()
         found: dict[str, Run] = {}
         gone = self.gone()
         for chunk in _chunks(ids):
@@ -67,14 +71,15 @@ class Shelf:
         still = {row["id"] for row in self._open_runs()}
         return {id: ended for id, ended in first.items() if id in still}
 
-    def history(self, run: str, metric: str) -> tuple[MetricPoint, ...]:
-        """Return every logged value of a metric in order."""
-        rows = self.store.all(
-            "SELECT step, value, at FROM metric_points WHERE run = :run AND name = :name ORDER BY position",
-            run=run,
-            name=metric,
-        )
-        return tuple(MetricPoint(int(row["step"]), _number(row["value"]), row["at"]) for row in rows)
+    def history(self, run: str, metric: str, most: int | None = None) -> tuple[MetricPoint, ...]:
+        """Return the logged values of a metric in order, thinned to about ``most`` with extremes kept."""
+        return self.journal.history(run, metric, most)
+
+    def histories(
+        self, runs: Sequence[str], metric: str, most: int | None = None
+    ) -> dict[str, tuple[MetricPoint, ...]]:
+        """Return the logged values of a metric of many runs, each thinned to about ``most``."""
+        return self.journal.histories(runs, metric, most)
 
     def roots(self) -> Iterator[tuple[str, str, bool]]:
         """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's."""

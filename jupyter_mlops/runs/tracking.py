@@ -97,6 +97,7 @@ class Tracking:
                 self._end(id, code, status, error_told)
             finally:
                 leave()
+                run.close()
                 run.refresh(self._shelf.runs([id])[0])
         self._liveness.forget(id)
 
@@ -119,7 +120,13 @@ class Tracking:
 
     def _active(self, id: str, fixed: Mapping[str, str]) -> ActiveRun:
         return ActiveRun(
-            self._shelf.runs([id])[0], self._records, self._objects, self._datasets, fixed, self._save_model
+            self._shelf.runs([id])[0],
+            self._shelf.journal.pen(id),
+            self._records,
+            self._objects,
+            self._datasets,
+            fixed,
+            self._save_model,
         )
 
     def _end(

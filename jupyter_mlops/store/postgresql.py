@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import BadConfig, MLOpsError, StoreFailed, Unreachable
+from .dialect import PostgreSQLDialect
 from .portable import pyformat
 
 
 class PostgreSQLEngine:
     """Opens connections to one PostgreSQL database and frames its write transactions."""
+
+    dialect = PostgreSQLDialect()
+    row_lock = " FOR UPDATE"
 
     def __init__(self, url: str) -> None:
         try:
@@ -38,6 +42,23 @@ class PostgreSQLEngine:
     def execute(self, connection: Any, sql: str, parameters: Mapping[str, Any]) -> Any:
         try:
             return connection.execute(pyformat(sql), dict(parameters))
+        except self._psycopg.Error as error:
+            raise self.translated(error) from error
+
+    def tuples(self, connection: Any, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        from psycopg.rows import tuple_row
+
+        try:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                found: list[tuple[Any, ...]] = cursor.execute(pyformat(sql), dict(parameters)).fetchall()
+                return found
+        except self._psycopg.Error as error:
+            raise self.translated(error) from error
+
+    def execute_many(self, connection: Any, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.executemany(pyformat(sql), [dict(row) for row in rows])
         except self._psycopg.Error as error:
             raise self.translated(error) from error
 

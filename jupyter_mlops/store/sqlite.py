@@ -6,12 +6,13 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, StoreFailed
+from .dialect import SQLiteDialect
 
 # Below this version two connections that write and checkpoint at the same instant can corrupt the file.
 _WAL_RESET_FIXED = (3, 51, 3)
@@ -33,6 +34,9 @@ _WORKING_SPACE = 1 << 20
 
 class SQLiteEngine:
     """Opens connections to one SQLite file and frames its write transactions."""
+
+    dialect = SQLiteDialect()
+    row_lock = ""  # a write excludes all others
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -67,6 +71,24 @@ class SQLiteEngine:
     ) -> sqlite3.Cursor:
         try:
             return connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+
+    def tuples(
+        self, connection: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        cursor = connection.cursor()
+        cursor.row_factory = None
+        try:
+            return cursor.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+
+    def execute_many(
+        self, connection: sqlite3.Connection, sql: str, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        try:
+            connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise self.translated(error) from error
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from .active import ActiveRun as ActiveRun
     from .artifact import Artifact as Artifact
     from .comparison import Comparison as Comparison
-    from .run import MetricPoint as MetricPoint
+    from .importance import Importance as Importance
+    from .leaderboard import Leaderboard as Leaderboard
+    from .notebook_diff import NotebookDiff as NotebookDiff
+    from .points import MetricPoint as MetricPoint
     from .run import Run as Run
     from .run import RunError as RunError
     from .run import RunInfo as RunInfo
@@ -24,7 +27,10 @@ _HOME = {
     "ActiveRun": "active",
     "Artifact": "artifact",
     "Comparison": "comparison",
-    "MetricPoint": "run",
+    "Importance": "importance",
+    "Leaderboard": "leaderboard",
+    "MetricPoint": "points",
+    "NotebookDiff": "notebook_diff",
     "Run": "run",
     "RunError": "run",
     "RunInfo": "run",

@@ -100,13 +100,13 @@ class Finder:
             sql += " LIMIT :limit"
             bound["limit"] = limit
         rows = self._store.all(sql, **bound, **query.parameters)
-        return Runs(self._shelf.runs([row["id"] for row in rows]))
+        return Runs(self._shelf.runs([row["id"] for row in rows]), None, self)
 
     def sweep(self, ref: str | Run | Runs | Sweep) -> Runs:
         """Return the runs of a sweep in order, of each parameter set the newest."""
         id = self.sweep_id(text_of(ref))
         found = self._shelf.sweeps("WHERE id = :id", id=id)
-        return Runs(self._shelf.runs(self._shelf.ids_of_sweep(id)), found[0])
+        return Runs(self._shelf.runs(self._shelf.ids_of_sweep(id)), found[0], self)
 
     def sweeps(self, experiment: str | None = None, limit: int = 50) -> tuple[Sweep, ...]:
         """Return sweeps, the newest first."""

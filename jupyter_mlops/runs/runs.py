@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from ..charts import Figure, bar, line, parallel
+from ..charts import Figure
 from ..errors import BadInput, NotFound, close_matches
 from ..value import Value
-from .comparison import Comparison, compared
-from .plain import jsonable
+from . import drawing
+from .comparison import Comparison, compared, compared_closely
+from .importance import Importance, importance_of
 from .run import Run, best_of
+
+if TYPE_CHECKING:
+    from .leaderboard import Leaderboard
+
+KINDS = ("parallel", "bar", "line", "scatter", "importance")
+
+
+class Searching(Protocol):
+    """What can say which runs fit a filter; runs that came from a project carry it along."""
+
+    def search(
+        self,
+        where: str = "",
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = 50,
+        experiment: str | None = None,
+    ) -> Runs: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,7 @@ class Runs(Value, Sequence[Run]):
 
     items: tuple[Run, ...]
     sweep: Sweep | None = None
+    searching: Searching | None = field(default=None, compare=False)
 
     @property
     def kind(self) -> str:
@@ -116,8 +136,35 @@ class Runs(Value, Sequence[Run]):
         return found
 
     def compare(self) -> Comparison:
-        """Return the runs side by side: what they share and in what they differ."""
+        """Return the runs side by side: in what they differ; two of them down to the cell."""
+        if len(self.items) == 2:
+            return compared_closely(*self.items)
         return compared(self.items)
+
+    def where(self, filter: str) -> Runs:
+        """Return those of the runs that fit a filter as ``search`` takes it: ``metrics.auc > 0.8``."""
+        if self.searching is None:
+            raise BadInput("these runs were not read from a project", "take them from project.runs")
+        experiments = {run.experiment for run in self.items}
+        only = experiments.pop() if len(experiments) == 1 else None
+        fit = {run.id: run for run in self.searching.search(filter, None, None, only)}
+        return Runs(tuple(fit[run.id] for run in self.items if run.id in fit), self.sweep, self.searching)
+
+    def leaderboard(self, order_by: str | None = None, where: str = "") -> Leaderboard:
+        """Return the runs ranked, by the metric that decides unless ``order_by`` says otherwise.
+
+        In a notebook where the extension is loaded it has controls to sort, filter, pick and compare.
+        """
+        from .leaderboard import Leaderboard, Order, Within, order_of  # it is made of runs
+
+        order = order_of(order_by, None, self) if order_by else None
+        if order is None and self.metric:
+            order = Order(f"metrics.{self.metric}", self.goal != "minimize")
+        return Leaderboard(Within(self), order, where)
+
+    def importance(self, metric: str | None = None) -> Importance:
+        """Return which parameters ``metric`` depends on, and whether these runs are enough to say."""
+        return importance_of(self.items, self._drawable(metric))
 
     def to_pandas(self) -> Any:
         """Return one row a run: id, status, duration, then parameters, metrics and tags under their names."""
@@ -139,37 +186,56 @@ class Runs(Value, Sequence[Run]):
         ]
         return pandas.DataFrame(rows)
 
-    def plot(self, kind: str | None = None, metric: str | None = None) -> Figure:
-        """Return a picture: ``parallel`` (parameters to metric), ``bar`` (by run) or ``line`` (course)."""
-        metric = metric or self.metric or next(iter(self.metric_names), None)
-        if metric is None:
-            raise NotFound("these runs have no metric to draw", "log one with log_metric")
-        if metric not in self.metric_names:
-            raise NotFound(
-                f"no run here has a metric '{metric}'",
-                close_matches(metric, self.metric_names, f"they have {', '.join(self.metric_names)}"),
-            )
-        measured = [run for run in self.items if metric in run.metrics]
-        best = best_of(self.items, metric, self.goal or "maximize") if self.goal else None
-        highlight = [best.id] if best else []
-        what = f"{self.items[0].experiment}: {metric}"
-        if kind in (None, "parallel"):
-            axes = [*self.varying, metric]
-            lines = {
-                run.id: [*(_drawn(run.parameters.get(name)) for name in self.varying), run.metrics[metric]]
-                for run in measured
-            }
-            return parallel(f"{what} by parameters", axes, lines, color_by=metric, highlight=highlight)
-        if kind == "bar":
-            values = [run.metrics[metric] for run in measured]
-            return bar(what, [run.id for run in measured], values, y_label=metric, highlight=highlight)
+    def plot(
+        self, kind: str | None = None, metric: str | None = None, parameter: str | None = None
+    ) -> Figure:
+        """Return a picture of ``metric``, by default the one that decides.
+
+        Parameters
+        ----------
+        kind
+            ``parallel``: every parameter that differs, to the metric. ``bar``: the metric of each run.
+            ``line``: its course, step by step. ``scatter``: one ``parameter`` against it. ``importance``:
+            which parameters it depends on. By default ``parallel``; ``bar`` where no parameter differs.
+        """
+        if kind is not None and kind not in KINDS:
+            raise BadInput(f"{kind!r} is no kind of picture of runs", ", ".join(KINDS))
+        metric = self._drawable(metric)
+        ranked = self._ranked(metric)
+        best = ranked[0] if ranked else None
+        if kind == "bar" or (kind is None and not self.varying):
+            return drawing.bars_of(self.items, metric, self.varying, best)
         if kind == "line":
-            courses = {}
-            for run in measured:
-                points = run.history(metric)
-                courses[run.id] = ([p.step for p in points], [p.value for p in points])
-            return line(what, courses, y_label=metric, highlight=highlight)
-        raise BadInput(f"{kind!r} is no kind of picture of runs", "parallel, bar or line")
+            return drawing.curves_of(self.items, metric, self.varying, ranked, self._histories(metric))
+        if kind == "scatter":
+            chosen = drawing.known_parameter(self.items, parameter, self.varying)
+            return drawing.scatter_of(self.items, metric, chosen, best)
+        if kind == "importance":
+            return importance_of(self.items, metric).plot()
+        return drawing.parallel_of(self.items, metric, self.varying, best)
+
+    def _drawable(self, metric: str | None) -> str:
+        """Return the metric to look at; raises ``NotFound`` where no run has it."""
+        known = self.metric_names
+        chosen = metric or (self.metric if self.metric in known else None) or next(iter(known), None)
+        if chosen is None:
+            raise NotFound("these runs have no metric to draw", "log one with log_metric")
+        if chosen not in known:
+            hint = close_matches(chosen, known, f"they have {', '.join(known)}")
+            raise NotFound(f"no run here has a metric '{chosen}'", hint)
+        return chosen
+
+    def _ranked(self, metric: str) -> list[Run]:
+        """Return the finished runs, best first; none where nothing says what is better."""
+        if self.goal is None or metric != self.metric:
+            return []
+        sign = 1 if self.goal == "minimize" else -1
+        measured = [run for run in self.finished if math.isfinite(run.metrics.get(metric, math.nan))]
+        return sorted(measured, key=lambda run: (sign * run.metrics[metric], run.number))
+
+    def _histories(self, metric: str) -> drawing.Histories:
+        measured = [run for run in self.items if metric in run.metrics][: drawing.MOST_COURSES]
+        return {run.id: run.history(metric) for run in measured}
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"items": [...], "sweep": {...} or null}`` as JSON-ready types."""
@@ -203,7 +269,3 @@ def decision(maximize: str | None, minimize: str | None) -> tuple[str | None, st
     if maximize:
         return maximize, "maximize"
     return (minimize, "minimize") if minimize else (None, None)
-
-
-def _drawn(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(jsonable(value))

@@ -15,9 +15,10 @@ from ..store import Store
 from . import context
 from .active import ActiveRun
 from .artifact import LoadModel, SaveModel
-from .comparison import Comparison, compared
+from .comparison import Comparison, compared, compared_closely
 from .finder import Finder
 from .launch import Launch
+from .leaderboard import Leaderboard, leaderboard_of
 from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
@@ -159,10 +160,20 @@ class Tracker:
         return self._finder.search(where, order_by, limit, experiment)
 
     def compare(self, *refs: str | Run) -> Comparison:
-        """Return runs side by side."""
+        """Return runs side by side; two of them down to environment, sources and executed notebook."""
         if len(refs) < 2:
             raise BadInput("comparing needs two runs or more")
-        return compared(tuple(self.get(ref) for ref in refs))
+        runs = tuple(self.get(ref) for ref in refs)
+        return compared_closely(*runs) if len(runs) == 2 else compared(runs)
+
+    def leaderboard(
+        self, where: str = "", order_by: str | None = None, experiment: str | None = None, limit: int = 100
+    ) -> Leaderboard:
+        """Return runs as a leaderboard: in a notebook with controls to sort, filter, pick and compare.
+
+        Without ``order_by`` an experiment's stand by the metric last declared for it, others newest first.
+        """
+        return leaderboard_of(self._finder, where, order_by, experiment, limit)
 
     def sweep(self, ref: str | Run | Runs | Sweep) -> Runs:
         """Return the runs of a sweep in order, of each parameter set the newest."""

@@ -170,7 +170,7 @@ def _courses(runs: tuple[Run, ...]) -> list[Course]:
         curves = {}
         for run in runs:
             if metric in run.metrics:
-                points = run.history(metric)
+                points = run.history(metric, COURSE)
                 curves[run.id] = (tuple(p.step for p in points), tuple(p.value for p in points))
         if any(len(steps) > 1 for steps, _ in curves.values()):
             found.append(Course(metric, curves))

@@ -17,6 +17,7 @@ from .plain import jsonable
 from .points import MetricPoint as MetricPoint
 
 _SEED = re.compile(r"(?:^|_)(?:seed|random_state)$", re.IGNORECASE)
+_COURSE = 1_000  # points of a curve that is drawn: a screen has no more columns
 ENDED = ("finished", "failed", "stopped")
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -130,6 +131,11 @@ class Run(Value):
         return self.status in ENDED
 
     @property
+    def is_read(self) -> bool:
+        """Whether it was read from a project, so that histories, notebook and artifacts can be had."""
+        return self._details is not None
+
+    @property
     def duration(self) -> float | None:
         """How many seconds it took, or takes so far; ``None`` if it never started."""
         if self.started_at is None:
@@ -154,7 +160,9 @@ class Run(Value):
 
     def plot(self, metric: str | None = None) -> Figure:
         """Return the course of ``metric``, or of all logged more than once, else their last values."""
-        histories = {name: self.history(name) for name in ([metric] if metric else self.metrics)}
+        histories = {
+            name: self.history(name, points=_COURSE) for name in ([metric] if metric else self.metrics)
+        }
         courses = {
             name: ([p.step for p in points], [p.value for p in points])
             for name, points in histories.items()
@@ -225,6 +233,13 @@ class Run(Value):
 def moment(text: str) -> datetime:
     """Return the moment that the store wrote as ``text``."""
     return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+
+
+def histories_of(runs: Sequence[Run], metric: str, points: int) -> dict[str, tuple[MetricPoint, ...]]:
+    """Return the course of ``metric`` in each of ``runs``, in about so many points, read together."""
+    if not runs:
+        return {}
+    return runs[0]._bound().histories([run.id for run in runs], metric, points)
 
 
 def best_of(runs: tuple[Run, ...], metric: str, goal: str) -> Run | None:

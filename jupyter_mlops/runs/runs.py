@@ -13,7 +13,7 @@ from ..value import Value
 from . import drawing
 from .comparison import Comparison, compared, compared_closely
 from .importance import Importance, importance_of
-from .run import Run, best_of
+from .run import Run, best_of, histories_of
 
 if TYPE_CHECKING:
     from .leaderboard import Leaderboard
@@ -235,7 +235,7 @@ class Runs(Value, Sequence[Run]):
 
     def _histories(self, metric: str) -> drawing.Histories:
         measured = [run for run in self.items if metric in run.metrics][: drawing.MOST_COURSES]
-        return {run.id: run.history(metric) for run in measured}
+        return histories_of(measured, metric, drawing.COURSE)
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"items": [...], "sweep": {...} or null}`` as JSON-ready types."""

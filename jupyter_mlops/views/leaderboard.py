@@ -1,0 +1,268 @@
+"""How many runs are seen at once: ranked, with what they measured, what they differ in, and what failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..runs import Leaderboard, Run, Runs
+from . import formats
+from .dispatch import Column, listed, listing, tabled, view, when
+from .view import Block, Cell, Heading, Picture, Table, Text, Tone, View, facts
+
+TONES: dict[str, Tone] = {
+    "finished": "good",
+    "failed": "bad",
+    "stopped": "muted",
+    "pruned": "muted",
+    "queued": "muted",
+}
+_MOST_METRICS, _MOST_PARAMETERS, _MOST_FAILURES = 4, 8, 5
+_MOST_CURVES = 12
+_ENDED = ("finished", "failed", "stopped", "pruned")
+
+
+@view.register
+def _(value: Runs) -> View:
+    return view_of_runs(value)
+
+
+@view.register
+def _(value: Leaderboard) -> View:
+    runs = value.runs
+    total = formats.count(len(runs), "run")
+    if value.total is None:
+        total = f"the first {total}"
+    elif value.total > len(runs):
+        total = f"{formats.number(len(runs))} of {formats.count(value.total, 'run')}"
+    title = f"leaderboard of {total}" if runs else "no runs"
+    said = [title]
+    if value.order is not None:
+        said.append(f"{value.order.by}, {'largest' if value.order.descending else 'smallest'} first")
+    if value.where:
+        said.append(f"where {value.where}")
+    picked = {run.id for run in value.picked}
+    if picked:
+        said.append(f"{formats.number(len(picked))} picked")
+    if not runs:
+        empty = "No run fits the filter." if value.where else "`mlops run NOTEBOOK` makes one."
+        return View(title, " · ".join(said), "plain", (Text(empty, "muted"),), value.path)
+    said += tally(runs)
+    metric = value.order.name if value.order and value.order.group == "metrics" else runs.metric
+    board = board_of(runs, metric, value.order.by if value.order else "", picked)
+    return View(title, " · ".join(said), "plain", (board, *failures(runs)), value.path)
+
+
+@listing("runs", Run)
+def _runs(items: Sequence[Run]) -> View:
+    if not items:
+        return listed("run", items, (), empty="`mlops run NOTEBOOK` makes one", path="runs")
+    title = formats.count(len(items), "run")
+    return View(title, " · ".join([title, *tally(items)]), "plain", (board_of(items),), "runs")
+
+
+def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
+    """Return how runs are seen, those of a sweep while it runs too: then with what is done and what is left.
+
+    Without ``seconds_left`` the time left is told from the runs that have ended.
+    """
+    runs, sweep = tuple(value), value.sweep
+    if sweep is None:
+        if not runs:
+            return View("no runs", "no runs", path="runs")
+        title = formats.count(len(runs), "run")
+        blocks: tuple[Block, ...] = (board_of(runs), *failures(runs))
+        return View(title, " · ".join([title, *tally(runs)]), "plain", blocks, "runs")
+    title, metric = f"sweep {sweep.id}", value.metric
+    ranked = best_first(runs, metric, value.goal)
+    running = sweep.status == "running"
+    summary = [title, *(_progress(value, seconds_left) if running else [_size(value)])]
+    best = ranked[0] if ranked and metric and _known(ranked[0], metric) else None
+    if best is not None and metric:
+        summary.append(f"best {best.id}, {metric} {formats.metric(best.metrics[metric])}")
+    summary += [part for part in tally(runs) if not running or not part.endswith(("running", "queued"))]
+    if running:
+        # what happens now stands on top, the ranking below it
+        ranked = (
+            *(r for r in ranked if r.status == "running"),
+            *(r for r in ranked if r.status != "running"),
+        )
+    shown = [run for run in ranked if not running or run.status != "queued"]
+    blocks = (board_of(shown, metric), *failures(runs))
+    finished = [run for run in runs if run.status == "finished"]
+    if not running and metric and len(finished) > 1 and value.varying and metric in value.metric_names:
+        blocks = (*blocks, Picture(value.plot("parallel")))
+    tone: Tone = "bad" if value.failed else "good" if len(finished) == len(runs) else "plain"
+    return View(title, " · ".join(summary), "plain" if running else tone, blocks, sweep.path)
+
+
+def board_of(
+    runs: Sequence[Run], metric: str | None = None, order: str = "", picked: Iterable[str] = ()
+) -> Table:
+    """Return the table of ``runs``, ``metric`` first; ``order`` is the column by which they stand."""
+    measured = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    if metric in measured:
+        measured = [str(metric), *(name for name in measured if name != metric)]
+    chosen = set(picked)
+    columns = [
+        Column("run", lambda run: Cell(f"✓ {run.id}" if run.id in chosen else run.id, link=run.path)),
+        Column("status", lambda run: Cell(run.status, TONES.get(run.status, "plain"))),
+        *(
+            metric_column(name, runs if name == metric else (), f"metrics.{name}" == order)
+            for name in measured[:_MOST_METRICS]
+        ),
+        *(parameter_column(name, runs, order) for name in varying(runs)[:_MOST_PARAMETERS]),
+        Column("error", error_cell),
+        Column("took", took, numeric=True),
+    ]
+    if any(run.status == "failed" for run in runs):
+        # why runs failed must not fall off the edge of a narrow place
+        columns.insert(2, columns.pop(-2))
+    if len({run.experiment for run in runs}) > 1:
+        columns.insert(2, Column("experiment", lambda run: run.experiment))
+    if metric is None:
+        columns.append(Column("started (UTC)", lambda run: when(run.started_at or run.created_at)))
+    return tabled(runs, columns)
+
+
+def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
+    """Return what failed and where, equal errors once: a failed run never hides behind a long table."""
+    kinds: dict[tuple[int | None, str, str], list[Run]] = {}
+    for run in runs:
+        if run.status == "failed" and run.error is not None:
+            kinds.setdefault((run.error.cell, run.error.name, run.error.message), []).append(run)
+    if not kinds:
+        return ()
+    blocks: list[Block] = [Heading(f"Failed: {formats.count(sum(map(len, kinds.values())), 'run')}")]
+    for alike in list(kinds.values())[:_MOST_FAILURES]:
+        first, error = alike[0], alike[0].error
+        if error is None:
+            continue
+        where = "outside of the cells" if error.cell is None else f"in cell {error.cell}"
+        others = f" and {formats.count(len(alike) - 1, 'more run')}" if len(alike) > 1 else ""
+        told = formats.shortened(f"{error.name}: {error.message}".rstrip(": "), 300)
+        blocks.append(
+            facts(
+                (where, Cell(told, "bad")),
+                ("code", Cell(formats.shortened(_last_line(error.source), 120), "code")),
+                ("run", Cell(f"{first.id}{others}", link=first.path)),
+                ("executed notebook", Cell(*_executed(first))),
+            )
+        )
+    if len(kinds) > _MOST_FAILURES:
+        blocks.append(Text(f"… and {formats.count(len(kinds) - _MOST_FAILURES, 'other error')}", "muted"))
+    return tuple(blocks)
+
+
+def _executed(run: Run) -> tuple[str, Tone, str]:
+    """Return how one comes to the executed notebook: a link where the page is, else what to type."""
+    if run.info.executed_digest is None:
+        return "", "plain", ""
+    return f"mlops runs show {run.id}", "code", notebook_path(run)
+
+
+def notebook_path(run: Run) -> str:
+    """Return where the page shows the executed notebook, at the cell that failed."""
+    return f"runs/{run.id}/notebook"
+
+
+def error_cell(run: Run) -> Cell:
+    """Return why a run failed, linked to its executed notebook."""
+    if run.error is None:
+        return Cell("")
+    where = "" if run.error.cell is None else f"cell {run.error.cell} · "
+    said = f"{run.error.name}: {run.error.message}".rstrip(": ").partition("\n")[0]
+    path = notebook_path(run) if run.info.executed_digest else run.path
+    return Cell(formats.shortened(f"{where}{said}", 160), "bad", link=path)
+
+
+def took(run: Run) -> str:
+    """Return how long a run took, or takes so far."""
+    return formats.duration(run.duration) if run.duration is not None else ""
+
+
+def metric_column(name: str, ranked: Sequence[Run] = (), is_order: bool = False) -> Column:
+    """Return the column of a metric; with the runs that it ranks, each value has a bar."""
+    values = [run.metrics[name] for run in ranked if math.isfinite(run.metrics.get(name, math.nan))]
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+
+    def show(run: Run) -> Cell:
+        value = run.metrics.get(name)
+        if value is None:
+            return Cell("")
+        share = None
+        if len(values) > 1 and high > low and math.isfinite(value):
+            # the worst keeps a little: no bar at all reads as no value
+            share = 0.06 + 0.94 * (value - low) / (high - low)
+        return Cell(formats.metric(value), share=share)
+
+    return Column(name, show, numeric=True)
+
+
+def parameter_column(name: str, runs: Sequence[Run], order: str = "") -> Column:
+    """Return the column of a parameter."""
+    values = [run.parameters[name] for run in runs if name in run.parameters]
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return Column(
+        name, lambda run: formats.plain(run.parameters[name]) if name in run.parameters else "", numeric
+    )
+
+
+def varying(runs: Sequence[Run]) -> list[str]:
+    """Return the parameters in which the runs differ."""
+    names = dict.fromkeys(name for run in runs for name in run.parameters)
+    return [name for name in names if len({repr(run.parameters.get(name)) for run in runs}) > 1]
+
+
+def tally(runs: Sequence[Run]) -> list[str]:
+    """Return how many of the runs are not simply finished."""
+    states = ("failed", "running", "queued", "stopped", "pruned")
+    counts = ((sum(run.status == state for run in runs), state) for state in states)
+    return [f"{formats.number(times)} {state}" for times, state in counts if times]
+
+
+def best_first(runs: Sequence[Run], metric: str | None, goal: str | None) -> tuple[Run, ...]:
+    """Return the runs ranked by ``metric``; those without it come last, in their order."""
+    if not metric:
+        return tuple(runs)
+    sign = 1 if goal == "minimize" else -1
+    ranked = sorted((run for run in runs if _known(run, metric)), key=lambda run: sign * run.metrics[metric])
+    return (*ranked, *(run for run in runs if not _known(run, metric)))
+
+
+def _progress(value: Runs, seconds_left: float | None) -> list[str]:
+    """Return how far a running sweep is."""
+    ended = [run for run in value if run.status in _ENDED]
+    at_work = sum(run.status == "running" for run in value)
+    asked = max(len(value), value.sweep.size if value.sweep else 0)
+    parts = [f"{formats.number(len(ended))} of {formats.number(asked)} done"]
+    if at_work:
+        parts.append(f"{formats.number(at_work)} running")
+    left = _seconds_left(value, ended, at_work) if seconds_left is None else seconds_left
+    if left is not None and left >= 1:
+        parts.append(f"about {formats.duration(left)} left")
+    return parts
+
+
+def _seconds_left(value: Runs, ended: Sequence[Run], at_work: int) -> float | None:
+    lasted = [run.duration for run in ended if run.duration]
+    if not lasted or not at_work:
+        return None
+    mean = sum(lasted) / len(lasted)
+    waiting = sum(run.status == "queued" for run in value)
+    under_way = sum(max(mean - (run.duration or 0.0), 0.0) for run in value if run.status == "running")
+    return (waiting * mean + under_way) / at_work
+
+
+def _size(value: Runs) -> str:
+    return f"{formats.count(len(value), 'run')} of {value.sweep.notebook if value.sweep else ''}"
+
+
+def _known(run: Run, metric: str) -> bool:
+    return run.status == "finished" and math.isfinite(run.metrics.get(metric, math.nan))
+
+
+def _last_line(source: str) -> str:
+    lines: list[Any] = [line for line in source.strip().split("\n") if line.strip()]
+    return str(lines[-1]).strip() if lines else ""

@@ -20,7 +20,8 @@ _SAME_MOMENT = 7_245_318  # any constant: two processes that open a fresh databa
 def migrate(store: Store, component: str, package: str) -> None:
     """Bring ``component``'s tables up to date from the numbered ``*.sql`` files of ``package``.
 
-    A line ``-- append-only: TABLE`` makes that table refuse UPDATE and DELETE. All of it is one transaction.
+    A line ``-- append-only: TABLE`` makes that table refuse UPDATE and DELETE, a line ``-- full text: TABLE``
+    makes the table of full text. All of it is one transaction.
     """
     spec = find_spec(package)
     folders = (spec and spec.submodule_search_locations) or ()
@@ -47,6 +48,9 @@ def migrate(store: Store, component: str, package: str) -> None:
             for line in script.splitlines():
                 if line.startswith("-- append-only: "):
                     for statement in store.engine.protect(line.removeprefix("-- append-only: ").strip()):
+                        execute(statement)
+                if line.startswith("-- full text: "):
+                    for statement in store.dialect.full_text(line.removeprefix("-- full text: ").strip()):
                         execute(statement)
             execute(
                 "INSERT INTO migrations (component, number, at) VALUES (:component, :number, :at)",

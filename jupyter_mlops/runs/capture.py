@@ -1,21 +1,23 @@
 """What a run was made of: git state, interpreter and distributions, the project's own source files.
 
-Called where the code runs: in the tracked process, or in the notebook's kernel at its end. It never looks at
-the values of environment variables.
+Called where the code runs: in the tracked process, or in the notebook's kernel at its end. No value of an
+environment variable is kept.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from .installed import distributions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +38,25 @@ def git_state(root: Path) -> GitState:
 
 
 def environment() -> dict[str, Any]:
-    """Return the interpreter, the platform and the installed distributions."""
-    found: dict[str, str] = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(name, distribution.version)
+    """Return the interpreter, the platform and the installed distributions.
+
+    ``hashing`` says whether texts have the same hash in every process, and so sets the same order.
+    """
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "executable": sys.executable,
         "platform": platform.platform(),
-        "distributions": dict(sorted(found.items(), key=lambda item: item[0].lower())),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "hashing": "fixed" if _hashes_are_fixed() else "random",
+        "distributions": distributions(),
     }
+
+
+def _hashes_are_fixed() -> bool:
+    fixed = os.environ.get("PYTHONHASHSEED", "random") not in ("", "random")
+    return fixed or not sys.flags.hash_randomization
 
 
 def loaded_sources(root: Path) -> list[str]:
@@ -78,10 +86,9 @@ def imported_sources(codes: Iterable[str], folder: Path, root: Path) -> list[str
     return _own(found, root)
 
 
-def report(root: str, target: str) -> None:
-    """Write environment and loaded sources to the file ``target``; evaluated in the notebook's kernel."""
-    document = {"environment": environment(), "sources": loaded_sources(Path(root))}
-    Path(target).write_text(json.dumps(document), "utf-8")
+def report(target: str) -> None:
+    """Write the environment to the file ``target``; evaluated in the notebook's kernel."""
+    Path(target).write_text(json.dumps(environment()), "utf-8")
 
 
 def _own(files: Iterable[Path], root: Path) -> list[str]:

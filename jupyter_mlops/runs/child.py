@@ -54,13 +54,8 @@ def main(folder: str) -> int:
     request = json.loads(Path(REQUEST).read_text("utf-8"))
     with holding(Path(request["lock"])):
         error = _executed(request)
-        report = _read_report() or {
-            "environment": capture.environment(),
-            "sources": capture.imported_sources(
-                request["codes"], Path(request["folder"]), Path(request["root"])
-            ),
-        }
-        text = json.dumps({"error": error, **report}, ensure_ascii=False)
+        environment = _read_report() or capture.environment()
+        text = json.dumps({"error": error, "environment": environment}, ensure_ascii=False)
         half = Path(f"{RESULT}.half")
         half.write_text(text, "utf-8", errors="replace")
         half.replace(RESULT)
@@ -133,9 +128,14 @@ def _engine(seen: Seen, request: dict[str, Any]) -> type:
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
 
-    question = (
+    here = str(Path.cwd())
+    begin = (
+        "__import__('jupyter_mlops.runs.imports', fromlist=['begin'])"
+        f".begin({request['root']!r}, {here!r}, {request['kept']!r}, {request['paths']!r})"
+    )
+    report = (
         "__import__('jupyter_mlops.runs.capture', fromlist=['report'])"
-        f".report({request['root']!r}, {str(Path(REPORT).resolve())!r})"
+        f".report({str(Path(REPORT).resolve())!r})"
     )
 
     class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships no types
@@ -144,10 +144,14 @@ def _engine(seen: Seen, request: dict[str, Any]) -> type:
             return super().execute_cell(cell, cell_index, **options)
 
         def papermill_execute_cells(self) -> None:
+            self._ask(begin)
             super().papermill_execute_cells()
+            self._ask(report)
+
+        def _ask(self, expression: str) -> None:
             # an expression beside an empty, silent request: no cell, no history, no output
             self.wait_for_reply(
-                self.kc.execute("", silent=True, store_history=False, user_expressions={"report": question})
+                self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
             )
 
     class Engine(NBClientEngine):  # type: ignore[misc]  # papermill ships no types

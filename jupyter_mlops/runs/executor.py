@@ -24,7 +24,8 @@ class Task:
     """Everything that one run needs; it can be pickled.
 
     ``folder`` is relative to the project's folder or absolute. ``seconds`` is the run's time limit, which the
-    executor keeps. ``workers`` is how many run at a time, this one included.
+    executor keeps. ``workers`` is how many run at a time, this one included. ``sources`` are kept sources of
+    the project, which are to be found before those of today, in ``paths``.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Task:
     seconds: float | None = None
     cold: bool = False
     workers: int = 1
+    sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import lifeline
+from .capture import imported_sources
 from .child import EXECUTED, INPUT, REQUEST, RESULT
 from .executor import Outcome, Task
+from .imports import Imported, collected, laid_out
 from .liveness import Liveness
 from .plain import clean
 from .run import RunError
@@ -66,18 +68,20 @@ class LocalExecutor:
                 overdue = _waited(process, task.seconds, stopped)
             if overdue is None:
                 return None
-            return self._outcome(work, process.returncode, task.seconds if overdue else None)
+            return self._outcome(work, task, process.returncode, task.seconds if overdue else None)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
     def _request(self, work: Path, task: Task) -> None:
         (work / INPUT).write_bytes(task.notebook)
+        kept = laid_out(task.sources, self._root, work) if task.sources else None
         request = {
             "parameters": dict(task.parameters),
             "kernel": task.kernel,
             "folder": str(self._root / task.folder),
             "root": str(self._root),
-            "codes": task.codes,
+            "kept": str(kept) if kept else "",
+            "paths": task.paths,
             "seconds": task.seconds,
             "lock": str(self._liveness.path(task.id)),
         }
@@ -95,18 +99,28 @@ class LocalExecutor:
             found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // task.workers)))
         return found
 
-    def _outcome(self, work: Path, status: int, limit: float | None) -> Outcome:
+    def _outcome(self, work: Path, task: Task, status: int, limit: float | None) -> Outcome:
         try:
             result: dict[str, Any] = json.loads((work / RESULT).read_text("utf-8"))
         except (OSError, ValueError):
             end = _killed(status, work / "log") if limit is None else _overdue(limit)
-            return Outcome(end, _bytes(work / EXECUTED), None, {}, died=limit is None and status < 0)
+            died = limit is None and status < 0
+            return Outcome(end, _bytes(work / EXECUTED), None, self._imported(work, task).files, died=died)
         error = RunError(**result["error"]) if result["error"] else None
         died = error is not None and error.name == "KernelDied"
-        sources = {
-            path: data for path in result["sources"] if (data := _bytes(self._root / path)) is not None
+        imported = self._imported(work, task)
+        environment = {**result["environment"], "sources": imported.to_dict()}
+        return Outcome(error, _bytes(work / EXECUTED), environment, imported.files, died=died)
+
+    def _imported(self, work: Path, task: Task) -> Imported:
+        if (found := collected(work)) is not None:
+            return found
+        # the kernel died before it could record anything: what it would have imported
+        read = {
+            path: _bytes(self._root / path)
+            for path in imported_sources(task.codes, self._root / task.folder, self._root)
         }
-        return Outcome(error, _bytes(work / EXECUTED), result["environment"], sources, died=died)
+        return Imported({path: data for path, data in read.items() if data is not None})
 
 
 def _waited(process: lifeline.Follower, limit: float | None, stopped: Callable[[], bool]) -> bool | None:

@@ -163,21 +163,29 @@ class ActiveRun(Run):
         if isinstance(ref, DatasetVersion):
             return ref
         parsed = parse_ref(ref, "data")
-        if parsed.number is None:
+        if parsed.number is not None:
+            return self._datasets.get(ref)
+        found = self._datasets.get(self._fixed_for(ref) or ref)
+        self._records.meant(self.id, ref, found)
+        return found
+
+    def _fixed_for(self, ref: str) -> str | None:
+        """Return the version at which the run's inputs fix an alias or bare name, if they do."""
+        parsed = parse_ref(ref, "data")
+        wanted = {fixed for asked, fixed in self._fixed.items() if asked == ref}
+        if not wanted:
             wanted = {
                 fixed
                 for asked, fixed in self._fixed.items()
                 if parse_ref(fixed, "data").name == parsed.name
                 and (parsed.alias in (None, "latest") or parse_ref(asked, "data").alias == parsed.alias)
             }
-            if len(wanted) > 1:
-                raise BadInput(
-                    f"the run's inputs fix {parsed.name} at {' and '.join(sorted(wanted))}",
-                    f"say which one: load_dataset({sorted(wanted)[0]!r})",
-                )
-            if wanted:
-                return self._datasets.get(wanted.pop())
-        return self._datasets.get(ref)
+        if len(wanted) > 1:
+            raise BadInput(
+                f"the run's inputs fix {parsed.name} at {' and '.join(sorted(wanted))}",
+                f"say which one: load_dataset({sorted(wanted)[0]!r})",
+            )
+        return wanted.pop() if wanted else None
 
     def saw_read(self, version: DatasetVersion, name: str | None = None) -> None:
         """Record that ``version`` was read."""

@@ -81,6 +81,17 @@ class Records:
             )
         return chosen
 
+    def meant(self, id: str, asked: str, version: DatasetVersion) -> None:
+        """Remember which version an alias or bare name stood for when a run first asked for it."""
+        with self._store.bookkeeping() as tx:  # no fact of its own: the input it becomes is one
+            tx.execute(
+                "INSERT INTO run_refs (run, asked, ref) VALUES (:run, :asked, :ref) "
+                "ON CONFLICT (run, asked) DO NOTHING",
+                run=id,
+                asked=asked,
+                ref=version.ref,
+            )
+
     def output(self, id: str, version: DatasetVersion) -> None:
         """Record a version that a running run committed."""
         with self._people.write(Role.CONTRIBUTOR) as tx:

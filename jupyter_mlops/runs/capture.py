@@ -37,6 +37,12 @@ def git_state(root: Path) -> GitState:
     return GitState(commit, None if changes is None else bool(changes))
 
 
+def git_folder(root: Path) -> Path | None:
+    """Return where git keeps its files for the working copy at ``root``; ``None`` without git."""
+    folder = _git(root, "rev-parse", "--absolute-git-dir")
+    return None if folder is None else Path(folder)
+
+
 def environment() -> dict[str, Any]:
     """Return the interpreter, the platform and the installed distributions.
 

@@ -61,10 +61,12 @@ class Recorder:
         self.files: dict[str, bytes] = {}
         self.paths: dict[str, None] = {}
         self.notes: dict[str, None] = {}
+        self.seen = 0
 
     def saw(self, name: str, file: str) -> None:
         """Copy the source of the module ``name``, which is being imported from ``file``."""
         with self._guard:
+            self.seen += 1
             if (place := self._place(name, file)) is None:
                 return
             try:

@@ -10,22 +10,23 @@ from typing import Any
 
 from ..datasets import Datasets
 from ..errors import NotFound
-from ..objects import Entry, Objects
+from ..objects import Objects
 from ..people import Members, Role
 from ..refs import check_name
 from ..store import Store
 from . import context
 from .active import ActiveRun
 from .artifact import SaveModel
-from .capture import environment, git_state, loaded_sources
-from .ledger import Kept, Ledger
+from .keeping import Keeping
+from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
-from .plain import canonical, checked_name, clean, plain
+from .plain import checked_name, clean, plain
 from .plan import Plan, resolve_inputs
 from .records import Records
 from .run import RunError
 from .shelf import Shelf
+from .working_copy import WorkingCopy
 
 
 class Tracking:
@@ -55,6 +56,8 @@ class Tracking:
         self._leftovers = leftovers
         self._save_model = save_model
         self._records = Records(store, people)
+        self._keeping = Keeping(objects, root)
+        self._working_copy = WorkingCopy(root)
 
     @contextmanager
     def start(
@@ -74,7 +77,8 @@ class Tracking:
         fixed = resolve_inputs(self._datasets, inputs or {})
         self._people.require(Role.CONTRIBUTOR)
         self._leftovers.settle()
-        git = git_state(self._root)
+        git = self._working_copy.state()
+        self._keeping.begin()
         id = self._ledger.new_id()
         with self._liveness.hold(id):
             self._ledger.begin_tracked(id, experiment, given, fixed, git)
@@ -133,21 +137,7 @@ class Tracking:
         self, id: str, code: str | None, status: str, error: RunError | None = None, reason: str = ""
     ) -> None:
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
-            self._ledger.end(id, status, error, reason, self._keep(code))
-
-    def _keep(self, code: str | None) -> Kept:
-        with self._objects.batch() as batch:
-            entries = [
-                Entry(path, 0o644, blob.size, blob.digest)
-                for path in loaded_sources(self._root)
-                if (blob := batch.put_file(self._root / path))
-            ]
-            if code is not None:
-                data = code.encode("utf-8", "replace")
-                entries = [e for e in entries if e.path != "cell.py"]
-                entries.append(Entry("cell.py", 0o644, len(data), batch.put_bytes(data)))
-            sources = batch.put_tree(entries) if entries else None
-            return Kept(None, sources, batch.put_bytes(canonical(environment())))
+            self._ledger.end(id, status, error, reason, self._keeping.keep(code))
 
 
 def _raised(error: BaseException) -> RunError:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import BadInput, NotFound, close_matches
 from ..refs import check_name
 from ..store import Store
+from . import words
 from .ledger import ALPHABET
-from .run import Run
+from .run import Run, RunError
 from .runs import Runs, Sweep
-from .search import parse_query
+from .search import FULL_TEXT, Both, Field, Key, Query, Test, parse_query, pointed, tests_of
+from .selection import FINITE, Selection
 from .shelf import Shelf, listed
 
 # by the number of their runs: a clock may stand still
+_SEEN_SWEEP = "EXISTS (SELECT 1 FROM runs r WHERE r.sweep = sweeps.id AND r.removed_at IS NULL)"
 _NEWEST_SWEEP = "ORDER BY (SELECT MIN(number) FROM runs WHERE runs.sweep = sweeps.id) DESC LIMIT :limit"
-_BEST = (
-    "SELECT r.id FROM run_metrics m JOIN runs r ON r.id = m.run WHERE r.experiment = :name "
-    "AND r.status = 'finished' AND m.name = :metric AND m.value BETWEEN :lowest AND :highest "
-    "ORDER BY m.value {direction}, r.number LIMIT 1"
-)
+_OF_EXPERIMENT = "SELECT id FROM runs WHERE experiment = :name AND removed_at IS NULL LIMIT 1"
+_NAMED = {
+    "metrics": ("metric", "run_metrics"),
+    "parameters": ("parameter", "run_parameters"),
+    "tags": ("tag", "run_tags"),
+    "inputs": ("input", "run_inputs"),
+}
 
 
 class Finder:
@@ -43,7 +48,9 @@ class Finder:
             return self.best(name)
         if selector == "latest":
             rows = self._store.all(
-                "SELECT id FROM runs WHERE experiment = :name ORDER BY number DESC LIMIT 1", name=name
+                "SELECT id FROM runs WHERE experiment = :name AND removed_at IS NULL "
+                "ORDER BY number DESC LIMIT 1",
+                name=name,
             )
             if not rows:
                 raise self._no_experiment(name)
@@ -57,7 +64,9 @@ class Finder:
                 return self.sweep(name).best()
             raise self._no_experiment(name)
         declared = self._shelf.sweeps(
-            f"WHERE experiment = :name AND metric IS NOT NULL {_NEWEST_SWEEP}", name=name, limit=1
+            f"WHERE experiment = :name AND metric IS NOT NULL AND {_SEEN_SWEEP} {_NEWEST_SWEEP}",
+            name=name,
+            limit=1,
         )
         if not declared:
             raise BadInput(
@@ -65,16 +74,17 @@ class Finder:
                 "execute with maximize= or minimize=, or take search(...).best(maximize=...)",
             )
         metric = str(declared[0].metric)
-        found = self._store.one(
-            _BEST.format(direction="DESC" if declared[0].goal == "maximize" else "ASC"),
-            name=name,
-            metric=metric,
-            lowest=-sys.float_info.max,
-            highest=sys.float_info.max,
+        value = Field("metrics", metric)
+        fitting = (
+            Test(Field("attributes", "status"), "=", ("finished",)),
+            Test(Field("attributes", "experiment"), "=", (name,)),
+            Test(value, FINITE),
         )
-        if found is None:
+        order = (Key(value, declared[0].goal == "maximize"), Key(Field("attributes", "number"), False))
+        found = self._ids(Query(Both(fitting), order), 1, self._shelf.gone())
+        if not found:
             raise NotFound(f"no finished run of '{name}' has a value of '{metric}'", "see `mlops runs list`")
-        return self._shelf.runs([found["id"]])[0]
+        return self._shelf.runs(found)[0]
 
     def search(
         self,
@@ -86,21 +96,78 @@ class Finder:
         """Return the runs that fit, the newest first or as ``order_by`` says."""
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise BadInput(f"limit {limit!r} is not a number of runs", "give 0 or more, or None for all")
-        status, bound = self._status_sql()
-        query = parse_query(where, order_by, status)
-        conditions = [query.where] if query.where else []
+        query = parse_query(where, order_by)
         if experiment is not None:
             check_name(experiment, "experiment")
-            conditions.append("r.experiment = :experiment")
-            bound["experiment"] = experiment
-        sql = "SELECT r.id FROM runs r"  # every piece below is ours; what was typed is bound
-        sql += f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql += f" ORDER BY {query.order + ', ' if query.order else ''}r.number DESC"
-        if limit is not None:
-            sql += " LIMIT :limit"
-            bound["limit"] = limit
-        rows = self._store.all(sql, **bound, **query.parameters)
-        return Runs(self._shelf.runs([row["id"] for row in rows]), None, self)
+            within = Test(Field("attributes", "experiment"), "=", (experiment,))
+            query = Query(Both((within, query.where)), query.order)
+        self._shelf.journal.caught_up()
+        self._check(query, where)
+        if any(test.field.group == FULL_TEXT for test in tests_of(query.where)):
+            words.catch_up(self._store)
+        gone = self._shelf.gone()
+        return Runs(self._shelf.runs(self._ids(query, limit, gone), gone), None, self)
+
+    def _ids(self, query: Query, limit: int | None, gone: Mapping[str, tuple[str, RunError]]) -> list[str]:
+        """Return the ids of the runs that fit, in order."""
+        if limit == 0:
+            return []
+        status, bound = _status_sql(gone)
+        selection = Selection(query, self._store.dialect, status, bound, self._store.now())
+        found: list[str] = []
+        for statement in selection.statements(limit, self._numbers(), self._count):
+            if limit is not None:
+                bound["limit"] = limit - len(found)
+            found += (row[0] for row in self._store.rows(statement, **bound))
+            if limit is not None and len(found) >= limit:
+                break
+        return found
+
+    def _numbers(self) -> int:
+        """Return about how many runs there are."""
+        return int(self._store.rows("SELECT MAX(number) FROM runs")[0][0] or 0)
+
+    def _count(self, sql: str, bound: Mapping[str, Any]) -> int:
+        return int(self._store.rows(sql, **bound)[0][0])
+
+    def _check(self, query: Query, where: str) -> None:
+        """Refuse what no run has, where that is a slip rather than an answer; without any run, nothing is."""
+        for field, ordering in query.fields():
+            if field.group not in _NAMED or not (ordering or field.group == "metrics"):
+                continue
+            what, table = _NAMED[field.group]
+            if not self._store.rows(f"SELECT 1 FROM {table} WHERE name = :name LIMIT 1", name=field.name):  # noqa: S608 ours
+                if not self._numbers():
+                    return
+                known = [row[0] for row in self._store.rows(f"SELECT DISTINCT name FROM {table}")]  # noqa: S608 ours
+                hint = close_matches(
+                    field.name, known, f"there are {', '.join(sorted(known)[:8]) or 'none yet'}"
+                )
+                place = f"column {field.column} of the {'order' if ordering else 'filter'}"
+                raise NotFound(f"no run has a {what} '{field.name}' ({place})", hint)
+        for test in tests_of(query.where):
+            if test.field.group == "parameters" and test.operator not in ("null", "present"):
+                self._check_kind(test, where)
+
+    def _check_kind(self, test: Test, where: str) -> None:
+        """Refuse to compare a parameter with a number, or with a number in quotes, where no run has such."""
+        name, column = test.field.name, test.field.column
+        number = next((value for value in test.values if isinstance(value, float)), None)
+        text = next((value for value in test.values if isinstance(value, str) and _is_number(value)), None)
+        if number is None and (text is None or test.operator in ("like", "unlike")):
+            return
+        kind = "number IS NOT NULL" if number is not None else "number IS NULL"
+        known = "SELECT 1 FROM run_parameters WHERE name = :name"
+        if self._store.rows(f"{known} AND {kind} LIMIT 1", name=name):
+            return
+        if self._store.rows(f"{known} LIMIT 1", name=name):
+            if number is not None:
+                raise pointed(
+                    where, column, f"parameters.{name} is a number in no run", f"write '{number:g}' in quotes"
+                )
+            raise pointed(
+                where, column, f"parameters.{name} is a number in every run", f"write {text} without quotes"
+            )
 
     def sweep(self, ref: str | Run | Runs | Sweep) -> Runs:
         """Return the runs of a sweep in order, of each parameter set the newest."""
@@ -111,28 +178,19 @@ class Finder:
     def sweeps(self, experiment: str | None = None, limit: int = 50) -> tuple[Sweep, ...]:
         """Return sweeps, the newest first."""
         if experiment is None:
-            return self._shelf.sweeps(_NEWEST_SWEEP, limit=limit)
-        return self._shelf.sweeps(f"WHERE experiment = :name {_NEWEST_SWEEP}", name=experiment, limit=limit)
+            return self._shelf.sweeps(f"WHERE {_SEEN_SWEEP} {_NEWEST_SWEEP}", limit=limit)
+        where = f"WHERE experiment = :name AND {_SEEN_SWEEP} {_NEWEST_SWEEP}"
+        return self._shelf.sweeps(where, name=experiment, limit=limit)
 
     def experiments(self) -> tuple[str, ...]:
         """Return the names of all experiments."""
-        rows = self._store.all("SELECT DISTINCT experiment FROM runs ORDER BY experiment")
-        return tuple(row["experiment"] for row in rows)
-
-    def _status_sql(self) -> tuple[str, dict[str, Any]]:
-        """Return the SQL of a run's status as people see it: what a killed process left behind has ended."""
-        gone = self._shelf.gone()
-        if not gone:
-            return "r.status", {}
-        cases = ""
-        bound: dict[str, Any] = {}
-        for status in ("failed", "stopped"):
-            ids = [id for id, (ended, _) in gone.items() if ended == status]
-            if ids:
-                marks, given = listed(ids, status)
-                cases += f" WHEN r.id IN ({marks}) THEN '{status}'"
-                bound |= given
-        return f"CASE{cases} ELSE r.status END", bound
+        found, name = [], ""
+        # from one to the next by the index: there may be a hundred thousand runs of each
+        while name := self._store.rows(
+            "SELECT MIN(experiment) FROM runs WHERE experiment > :name", name=name
+        )[0][0]:
+            found.append(name)
+        return tuple(sorted(each for each in found if self._is_experiment(each)))
 
     def _run_id(self, text: str) -> str:
         rows = self._beginning_with("runs", text)
@@ -181,12 +239,34 @@ class Finder:
         return text in sweeps or (bool(sweeps) and not runs)
 
     def _is_experiment(self, name: str) -> bool:
-        return self._store.one("SELECT id FROM runs WHERE experiment = :name LIMIT 1", name=name) is not None
+        return self._store.one(_OF_EXPERIMENT, name=name) is not None
 
     def _no_experiment(self, name: str) -> NotFound:
         known = self.experiments()
         hint = close_matches(name, known, f"there are {', '.join(known[:8]) or 'none yet'}")
         return NotFound(f"there is no experiment or sweep '{name}'", hint)
+
+
+def _status_sql(gone: Mapping[str, tuple[str, RunError]]) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of a run's status as people see it: what a killed process left behind has ended."""
+    if not gone:
+        return "r.status", {}
+    cases = ""
+    bound: dict[str, Any] = {}
+    for status in ("failed", "stopped"):
+        ids = [id for id, (ended, _) in gone.items() if ended == status]
+        if ids:
+            marks, given = listed(ids, status)
+            cases += f" WHEN r.id IN ({marks}) THEN '{status}'"
+            bound |= given
+    return f"CASE{cases} ELSE r.status END", bound
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def text_of(ref: str | Run | Runs | Sweep) -> str:

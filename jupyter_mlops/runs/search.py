@@ -1,17 +1,19 @@
-"""The query: filter and order as people type them, parsed into SQL. Used by ``Tracker.search``.
+"""The query: filter and order as people type them, read into tests. Used by ``Finder`` and by ``Selection``.
 
-Nothing that was typed becomes part of the SQL text: names and values travel as parameters.
+``not`` is resolved while reading: every test that is left says what a run must have, and a run that lacks
+the value fails it. What comes out is that of SQL's three-valued logic, told in `docs/search.md`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
 from ..errors import BadInput, close_matches
+from ..store.dialect import typed_words
 
 GRAMMAR = r"""
 where: either
@@ -25,30 +27,71 @@ both: plain (_AND plain)*
      | field _NOT _IN "(" value ("," value)* ")"    -> not_among
      | field _LIKE TEXT                             -> like
      | field _NOT _LIKE TEXT                        -> not_like
+     | field _MATCHES TEXT                          -> matches
+     | field _NOT _MATCHES TEXT                     -> not_matches
      | field _IS _NULL                              -> missing
      | field _IS _NOT _NULL                         -> present
 order: key ("," key)*
 key: field [DIRECTION]
-field: NAME ("." (NAME | TEXT))*
+field: (NAME | TEXT) ("." (NAME | TEXT))*
 value: NUMBER | TEXT | TRUTH
 
-COMPARISON: "!=" | "<=" | ">=" | "=" | "<" | ">"
+COMPARISON: "!=" | "<>" | "<=" | ">=" | "==" | "=" | "<" | ">"
 _OR.3: /or\b/i
 _AND.3: /and\b/i
 _NOT.3: /not\b/i
 _IN.3: /in\b/i
-_LIKE.3: /like\b/i
+_LIKE.3: /i?like\b/i
+_MATCHES.3: /matches\b/i | "~"
 _IS.3: /is\b/i
 _NULL.3: /null\b/i
 DIRECTION.3: /(asc|desc)\b/i
 TRUTH.3: /(true|false)\b/i
-NAME: /[^\W\d]\w*/
+NAME: /[^\W\d][\w\/-]*/
 NUMBER: /[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\b|[+-]?inf\b/i
 TEXT: /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`/
 %ignore /\s+/
 """
-GROUPS = ("metrics", "parameters", "tags", "attributes")
-ATTRIBUTES = ("experiment", "status", "actor", "id", "sweep", "notebook", "started_at")
+GROUPS = ("metrics", "parameters", "tags", "inputs", "attributes")
+TEXTS = ("id", "experiment", "sweep", "kind", "status", "actor", "notebook", "note", "commit", "like")
+TIMES = ("created_at", "started_at", "ended_at")
+NUMBERS = ("number", "position", "duration")
+ATTRIBUTES = (*TEXTS[:2], *NUMBERS[:1], *TEXTS[2:], *TIMES, *NUMBERS[1:])
+FULL_TEXT = "text"
+# what people type who come from MLflow, or in a hurry
+_GROUP_ALIASES = {
+    "metric": "metrics",
+    "params": "parameters",
+    "param": "parameters",
+    "parameter": "parameters",
+    "tag": "tags",
+    "input": "inputs",
+    "attribute": "attributes",
+    "attr": "attributes",
+    "run": "attributes",
+}
+_ATTRIBUTE_ALIASES = {
+    "run_id": "id",
+    "run_uuid": "id",
+    "experiment_name": "experiment",
+    "user_id": "actor",
+    "user": "actor",
+    "created": "created_at",
+    "start_time": "started_at",
+    "end_time": "ended_at",
+    "git_commit": "commit",
+}
+_ELSEWHERE = {
+    "experiment_id": "experiments have names here: experiment = 'churn'",
+    "run_name": "runs have no name of their own: look for a tag, a note, or text matches '…'",
+    "artifact_uri": "runs name what they keep by content, not by place",
+    "lifecycle_stage": "removed runs are not found until `mlops runs restore` brings them back",
+    "error": "look for its words: text matches '…'",
+    "source_name": "the notebook of a run is its attribute notebook",
+    "outputs": "`mlops data show REF` says which run made a version",
+}
+_NEGATED = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+_SPELLED = {"==": "=", "<>": "!="}
 _LONGEST = 2_000
 _EXPECTED = {
     "COMPARISON": "a comparison",
@@ -58,165 +101,284 @@ _EXPECTED = {
     "_AND": "'and'",
     "_OR": "'or'",
 }
-_MISSING_LAST = "CASE WHEN ({0}) IS NULL THEN 1 ELSE 0 END, {0}"
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a test or an order looks at, and at which column of the text it stands, from 1."""
+
+    group: str
+    name: str
+    column: int = 1
+
+    def __str__(self) -> str:
+        return self.name if self.group in ("attributes", FULL_TEXT) else f"{self.group}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One condition. ``=`` holds for one of the values, ``!=`` for none of them; missing values fail both.
+
+    Operators: ``= != < <= > >= like unlike null present matches lacks``, and ``finite``, which nobody types.
+    """
+
+    field: Field
+    operator: str
+    values: tuple[Any, ...] = ()
+    column: int = 1
+
+    def negated(self) -> Test:
+        """Return the test that holds where this one fails, of those that have the value."""
+        pairs = (("like", "unlike"), ("null", "present"), ("matches", "lacks"))
+        opposite = _NEGATED | {a: b for a, b in pairs} | {b: a for a, b in pairs}
+        return Test(self.field, opposite[self.operator], self.values, self.column)
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of the parts hold; with no part, always."""
+
+    parts: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of the parts holds."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = Test | Both | Either
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing to order by; runs without a value come last either way."""
+
+    field: Field
+    down: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """Pieces of SQL about ``runs r`` and the parameters they use."""
+    """What somebody asked for."""
 
-    where: str = ""
-    order: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
+    where: Condition = Both()
+    order: tuple[Key, ...] = ()
+
+    def fields(self) -> Iterator[tuple[Field, bool]]:
+        """Yield what is looked at, and whether to order by it."""
+        yield from ((test.field, False) for test in tests_of(self.where))
+        yield from ((key.field, True) for key in self.order)
 
 
-def parse_query(where: str, order_by: str | Sequence[str] | None, status: str = "r.status") -> Query:
-    """Return ``where`` and ``order_by`` as SQL; ``status`` is the SQL of a run's status.
+def tests_of(condition: Condition) -> Iterator[Test]:
+    """Yield every single test."""
+    if isinstance(condition, Test):
+        yield condition
+    else:
+        for part in condition.parts:
+            yield from tests_of(part)
+
+
+def parse_query(where: str, order_by: str | Sequence[str] | None = None) -> Query:
+    """Return what ``where`` and ``order_by`` ask for.
 
     Raises ``BadInput`` that points at the place that cannot be read.
     """
-    query = Query()
-    if where.strip():
-        query.where = _Compiler(where, query.parameters, status).compiled("where")
     wanted = order_by if isinstance(order_by, str) or order_by is None else ", ".join(order_by)
-    if wanted and wanted.strip():
-        query.order = _Compiler(wanted, query.parameters, status).compiled("order")
-    return query
+    return _parsed(where.strip() and where, (wanted or "").strip() and (wanted or ""))
 
 
-class _Compiler:
-    """Compiles one text that somebody typed."""
+@lru_cache(maxsize=256)
+def _parsed(where: str, order: str) -> Query:
+    return Query(
+        _Reader(where, "filter").where() if where else Both(),
+        _Reader(order, "order").order() if order else (),
+    )
 
-    def __init__(self, text: str, parameters: dict[str, Any], status: str) -> None:
+
+class _Reader:
+    """Reads one text that somebody typed."""
+
+    def __init__(self, text: str, what: str) -> None:
         self._text = text
-        self._parameters = parameters
-        self._status = status
+        self._what = what
 
-    def compiled(self, start: str) -> str:
+    def where(self) -> Condition:
+        try:
+            return self._condition(self._tree("where").children[0], False)
+        except RecursionError:
+            raise self._too_deep() from None
+
+    def order(self) -> tuple[Key, ...]:
+        keys = []
+        for key in self._tree("order").children:
+            field, direction = self._field(key.children[0]), key.children[1]
+            if field.name == FULL_TEXT and field.group == FULL_TEXT:
+                self._fail(
+                    field.column - 1, "there is no order in text", "order by a metric, such as metrics.auc"
+                )
+            keys.append(Key(field, direction is not None and str(direction).lower() == "desc"))
+        return tuple(keys)
+
+    def _tree(self, start: str) -> Any:
         from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 
         if len(self._text) > _LONGEST:
-            raise BadInput(f"the filter is longer than {_LONGEST} characters", "ask for less at a time")
+            raise BadInput(f"the {self._what} is longer than {_LONGEST} characters", "ask for less at a time")
         try:
-            tree = _parser().parse(self._text, start=start)
-            return self._sql(tree)
+            return _parser().parse(self._text, start=start)
         except UnexpectedCharacters as error:
             place = error.pos_in_stream or 0
-            self._fail(place, f"{self._text[place]!r} makes no sense here")
+            self._fail(place, f"{self._text[place]!r} makes no sense here", self._quoting(place))
         except UnexpectedToken as error:
             at = error.token.start_pos
             ended = error.token.type == "$END" or at is None
-            self._fail(len(self._text) if ended or at is None else at, _wanted(error, ended))
+            place = len(self._text) if ended or at is None else at
+            self._fail(place, _wanted(error, ended), self._token_hint(error, place))
         except UnexpectedEOF:
             self._fail(len(self._text), "something is missing here")
         except RecursionError:
-            raise BadInput("the filter is nested too deeply", "use fewer parentheses") from None
+            raise self._too_deep() from None
 
-    def _sql(self, tree: Any) -> str:
+    def _condition(self, tree: Any, negated: bool) -> Condition:
         kind, parts = tree.data, tree.children
-        if kind == "where":
-            return self._sql(parts[0])
-        if kind in ("either", "both"):
-            joined = (" OR " if kind == "either" else " AND ").join(self._sql(part) for part in parts)
-            return f"({joined})"
         if kind == "negated":
-            return f"(NOT {self._sql(parts[0])})"
-        if kind == "order":
-            return ", ".join(self._sql(part) for part in parts)
-        if kind == "key":
-            return self._key(parts[0], parts[1])
-        group, name, at = self._field(parts[0])
+            return self._condition(parts[0], not negated)
+        if kind in ("either", "both"):
+            made = tuple(self._condition(part, negated) for part in parts)
+            if len(made) == 1:
+                return made[0]
+            return Either(made) if (kind == "either") != negated else Both(made)
+        test = self._test(kind, parts)
+        return test.negated() if negated else test
+
+    def _test(self, kind: str, parts: Sequence[Any]) -> Test:
+        field = self._field(parts[0])
+        at = field.column - 1
+        if kind in ("matches", "not_matches"):
+            return self._matches(field, parts[1], "matches" if kind == "matches" else "lacks")
+        if field.group == FULL_TEXT:
+            self._fail(at, "text is looked through for words", "write: text matches 'word other*'")
         if kind in ("missing", "present"):
-            found = f"({self._stored(group, name)}) IS NULL"
-            return found if kind == "missing" else f"(NOT {found})"
+            return Test(field, "null" if kind == "missing" else "present", (), field.column)
         if kind in ("like", "not_like"):
-            found = self._like(group, name, at, _unquoted(parts[1]))
-            return found if kind == "like" else f"(NOT {found})"
+            if field.group == "metrics" or (field.group == "attributes" and field.name in NUMBERS):
+                self._fail(at, f"{field} is a number", "like compares text")
+            operator = "like" if kind == "like" else "unlike"
+            return Test(field, operator, (_unquoted(parts[1]),), field.column)
         if kind == "compares":
-            return self._compares(group, name, str(parts[1]), parts[2])
-        tests = " OR ".join(self._compares(group, name, "=", value) for value in parts[1:])
-        return f"({tests})" if kind == "among" else f"(NOT ({tests}))"
+            operator = _SPELLED.get(str(parts[1]), str(parts[1]))
+            return Test(field, operator, (self._value(field, operator, parts[2]),), field.column)
+        operator = "=" if kind == "among" else "!="
+        values = tuple(self._value(field, operator, value) for value in parts[1:])
+        return Test(field, operator, values, field.column)
 
-    def _field(self, tree: Any) -> tuple[str, str, int]:
-        """Return the group and name that a field means; points at it where there is no such thing."""
-        words = [_unquoted(token) if token.type == "TEXT" else str(token) for token in tree.children]
-        at = int(tree.children[0].start_pos)
-        if len(words) == 1 and words[0] in ATTRIBUTES:
-            return "attributes", words[0], at
-        group, name = words[0], ".".join(words[1:])
-        if group not in GROUPS:
-            known = [*(f"{known}." for known in GROUPS), *ATTRIBUTES]
-            hint = close_matches(group, known) or f"known: {', '.join(known)}"
-            self._fail(at, f"there is no '{group}' to look at", hint)
-        if not name:
-            self._fail(at + len(group), f"'{group}' needs a name", f"such as {group}.auc")
-        if group == "attributes" and name not in ATTRIBUTES:
+    def _matches(self, field: Field, token: Any, operator: str) -> Test:
+        if field.group != FULL_TEXT:
             self._fail(
-                at, f"runs have no attribute '{name}'", close_matches(name, ATTRIBUTES, ", ".join(ATTRIBUTES))
+                field.column - 1,
+                f"words are looked for in all of a run, not in {field}",
+                "write: text matches",
             )
-        return group, name, at
+        words = tuple(typed_words(_unquoted(token)))
+        if not words:
+            self._fail(int(token.start_pos), "there is no word in this text", "words are letters and digits")
+        return Test(field, operator, words, field.column)
 
-    def _stored(self, group: str, name: str, column: str = "value") -> str:
+    def _field(self, tree: Any) -> Field:
+        """Return what is meant; points at it where there is no such thing."""
+        words = [_unquoted(token) if token.type == "TEXT" else str(token) for token in tree.children]
+        first = tree.children[0]
+        at = int(first.start_pos)
+        if first.type == "TEXT":
+            self._fail(
+                at, "a filter begins with what it looks at", "such as metrics.auc, or: text matches '…'"
+            )
+        if len(words) == 1:
+            name = _ATTRIBUTE_ALIASES.get(words[0], words[0])
+            if name in ATTRIBUTES:
+                return Field("attributes", name, at + 1)
+            if name == FULL_TEXT:
+                return Field(FULL_TEXT, FULL_TEXT, at + 1)
+        group, name = _GROUP_ALIASES.get(words[0], words[0]), ".".join(words[1:])
+        if group not in GROUPS:
+            known = [*(f"{known}." for known in GROUPS), *ATTRIBUTES, FULL_TEXT]
+            hint = close_matches(group, known) or f"known: {', '.join(known)}"
+            self._fail(at, f"there is no '{words[0]}' to look at", _ELSEWHERE.get(group, hint))
+        if not name:
+            self._fail(at + len(words[0]), f"'{group}' needs a name", f"such as {group}.auc")
         if group == "attributes":
-            return self._status if name == "status" else f"r.{name}"
-        table = {"metrics": "run_metrics", "parameters": "run_parameters", "tags": "run_tags"}[group]
-        mark = self._bind(name)
-        stored = f"SELECT p.{column} FROM {table} p WHERE p.run = r.id AND p.name = {mark}"  # noqa: S608 ours
-        if group == "parameters" and column == "value":
-            stored += " AND p.value <> 'null'"
-        return stored
+            name = _ATTRIBUTE_ALIASES.get(name, name)
+            if name not in ATTRIBUTES:
+                hint = close_matches(name, ATTRIBUTES, f"known: {', '.join(ATTRIBUTES)}")
+                self._fail(at, f"runs have no attribute '{name}'", _ELSEWHERE.get(name, hint))
+        return Field(group, name, at + 1)
 
-    def _compares(self, group: str, name: str, operator: str, value: Any) -> str:
+    def _value(self, field: Field, operator: str, value: Any) -> Any:
         token = value.children[0]
-        sql = "<>" if operator == "!=" else operator
-        if token.type == "NUMBER":
-            if group in ("metrics", "parameters"):
-                column = "value" if group == "metrics" else "number"
-                return f"(({self._stored(group, name, column)}) {sql} {self._bind(float(token))})"
-            self._fail(token.start_pos, f"{group}.{name} is text", f"write '{token}' in quotes")
-        if group == "metrics":
-            self._fail(token.start_pos, f"metrics.{name} is a number", "compare it with one")
-        if operator not in ("=", "!=") and not (group == "attributes" and name == "started_at"):
-            self._fail(token.start_pos, f"'{operator}' compares numbers", "use =, !=, in or like for text")
+        at, number = int(token.start_pos), token.type == "NUMBER"
+        attribute = field.name if field.group == "attributes" else ""
+        if field.group == "metrics" or attribute in NUMBERS:
+            if not number:
+                self._fail(at, f"{field} is a number", "compare it with one")
+            return float(token)
+        if number and field.group == "parameters":
+            return float(token)
+        if attribute in TIMES:
+            return self._moment(field, token)
+        if number:
+            self._fail(at, f"{field} is text", f"write '{token}' in quotes")
+        if operator not in ("=", "!="):
+            self._fail(at, f"'{operator}' compares numbers", "use =, !=, in or like for text")
         if token.type == "TRUTH":
-            if group != "parameters":
-                self._fail(token.start_pos, f"{group}.{name} is text", f"write '{token}' in quotes")
-            stored = str(token).lower()
-        else:
-            text = _unquoted(token)
-            stored = json.dumps(text, ensure_ascii=False) if group == "parameters" else text
-        return f"(({self._stored(group, name)}) {sql} {self._bind(stored)})"
+            if field.group != "parameters":
+                self._fail(at, f"{field} is text", f"write '{token}' in quotes")
+            return str(token).lower() == "true"
+        return _unquoted(token)
 
-    def _like(self, group: str, name: str, at: int, pattern: str) -> str:
-        if group == "metrics":
-            self._fail(at, f"metrics.{name} is a number", "like compares text")
-        if group == "parameters":  # texts are kept with their quotes
-            pattern = json.dumps(pattern, ensure_ascii=False)
-        # no escape character: PostgreSQL takes the backslash for one unless told, SQLite has none
-        mark = self._bind(pattern.lower().replace("~", "~~"))
-        return f"(LOWER({self._scalar(group, name)}) LIKE {mark} ESCAPE '~')"
+    def _moment(self, field: Field, token: Any) -> str:
+        try:
+            if token.type != "TEXT":
+                raise ValueError
+            read = datetime.fromisoformat(_unquoted(token).strip())
+            in_utc = read.astimezone(UTC) if read.tzinfo else read
+        except (ValueError, OverflowError):
+            self._fail(
+                int(token.start_pos),
+                f"{field} is a time in UTC",
+                "write it as '2026-11-21' or '2026-11-21 14:30', with +01:00 behind it for another zone",
+            )
+        return in_utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
-    def _scalar(self, group: str, name: str) -> str:
-        return f"({self._stored(group, name)})"
+    def _quoting(self, place: int) -> str:
+        """Return a hint for who typed a name that needs quotes."""
+        group, dot, _ = self._text[:place].rstrip().rpartition(" ")[2].lstrip("(").partition(".")
+        if dot and _GROUP_ALIASES.get(group, group) in GROUPS:
+            return f'put a name with such characters in quotes: {group}."…"'
+        return ""
 
-    def _key(self, field: Any, direction: Any) -> str:
-        group, name, _ = self._field(field)
-        down = " DESC" if direction is not None and str(direction).lower() == "desc" else ""
-        columns = ("number", "value") if group == "parameters" else ("value",)
-        parts = [_MISSING_LAST.format(f"({self._stored(group, name, column)})") + down for column in columns]
-        return ", ".join(parts)
+    def _token_hint(self, error: Any, place: int) -> str:
+        if "NUMBER" in error.expected and self._text[place : place + 4].lower() in ("null", "none"):
+            return "write 'is null' or 'is not null'"
+        if "COMPARISON" in error.expected and self._quoting(place) and error.token.type == "NAME":
+            return self._quoting(place)
+        if "NUMBER" in error.expected and str(getattr(error.token, "type", "")) == "NAME":
+            return f"put text in quotes: '{error.token}'"
+        return ""
 
-    def _bind(self, value: Any) -> str:
-        mark = f"q{len(self._parameters)}"
-        self._parameters[mark] = value
-        return f":{mark}"
+    def _too_deep(self) -> BadInput:
+        return BadInput(f"the {self._what} is nested too deeply", "use fewer parentheses")
 
     def _fail(self, at: int, what: str, hint: str = "") -> NoReturn:
-        shown = f"{hint}\n" if hint else ""
-        raise BadInput(
-            f"the filter cannot be read at column {at + 1}: {what}",
-            f"{shown}\n    {self._text}\n    {' ' * at}^",
-        )
+        raise pointed(self._text, at + 1, f"the {self._what} cannot be read at column {at + 1}: {what}", hint)
+
+
+def pointed(text: str, column: int, message: str, hint: str = "") -> BadInput:
+    """Return the error that shows ``text`` with a mark below the column."""
+    shown = f"{hint}\n" if hint else ""
+    return BadInput(message, f"{shown}\n    {text}\n    {' ' * (column - 1)}^")
 
 
 def _wanted(error: Any, ended: bool) -> str:

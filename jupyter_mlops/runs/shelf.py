@@ -37,11 +37,13 @@ class Shelf:
         self.load_model = load_model
         self.journal = Journal(store, liveness.journals)
 
-    def runs(self, ids: Sequence[str]) -> tuple[Run, ...]:
-        """Return the runs with these ids, in this order."""
+    def runs(
+        self, ids: Sequence[str], gone: Mapping[str, tuple[str, RunError]] | None = None
+    ) -> tuple[Run, ...]:
+        """Return the runs with these ids, in this order; ``gone`` is what ``gone()`` returned just now."""
         self.journal.caught_up()
         found: dict[str, Run] = {}
-        gone = self.gone()
+        gone = self.gone() if gone is None else gone
         for chunk in _chunks(ids):
             marks, given = listed(chunk)
             rows = self.store.all(f"SELECT * FROM runs WHERE id IN ({marks})", **given)  # noqa: S608 marks

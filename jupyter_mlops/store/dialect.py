@@ -54,6 +54,10 @@ class Dialect(Protocol):
         """Return the SQL of the seconds between two moments as the store writes them."""
         ...
 
+    def unindexed(self, column: str) -> str:
+        """Return the SQL of a column that keeps the engine from choosing its index without knowing better."""
+        ...
+
     def bytewise(self, sql: str) -> str:
         """Return ``sql`` as a text that is ordered by its bytes, whatever the database was made with."""
         ...
@@ -101,6 +105,9 @@ class SQLiteDialect:
 
         return f"(max({micros(after)} - {micros(before)}, 0) / 1000000.0)"
 
+    def unindexed(self, column: str) -> str:
+        return f"+{column}"
+
     def bytewise(self, sql: str) -> str:
         return sql
 
@@ -143,6 +150,9 @@ class PostgreSQLDialect:
     def seconds(self, before: str, after: str) -> str:
         between = f"EXTRACT(EPOCH FROM (CAST({after} AS TIMESTAMP) - CAST({before} AS TIMESTAMP)))"
         return f"CAST(GREATEST({between}, 0) AS DOUBLE PRECISION)"
+
+    def unindexed(self, column: str) -> str:
+        return column  # it counts what is in its tables
 
     def bytewise(self, sql: str) -> str:
         return f'{sql} COLLATE "C"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput, NotFound
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.search import parse_query
+from jupyter_mlops.runs.search import Query, parse_query
+from jupyter_mlops.runs.selection import Selection
+from jupyter_mlops.store.dialect import PostgreSQLDialect, SQLiteDialect
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_the_order_puts_missing_values_last(history: Project) -> None:
         ("metrics.auc >", 14, "it ends here; it should go on with a value or a text in quotes"),
         ("metrics.auc >> 1", 14, "'>' was not expected"),
         ("metrics.auc > 0.8 und x = 1", 19, "'und' was not expected; it should go on with 'and' or 'or'"),
-        ("metric.auc > 0.8", 1, "there is no 'metric' to look at"),
+        ("metrik.auc > 0.8", 1, "there is no 'metrik' to look at"),
         ("experimnt = 'a'", 1, "there is no 'experimnt'"),
         ("status = 'a' and attributes.stat = 'x'", 18, "runs have no attribute 'stat'"),
         ("metrics > 1", 8, "'metrics' needs a name"),
@@ -144,13 +147,24 @@ def test_a_wrong_order_or_limit_is_refused(make_project) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for where, order in ((text, None), ("", text), (f"tags.a = '{text}'", None)):
+    for where, order in ((text, None), ("", text), (f"tags.a = '{text}'", None), (f"text ~ '{text}'", None)):
         try:
             query = parse_query(where, order)
         except BadInput:
             continue
-        for typed in query.parameters.values():
-            assert not isinstance(typed, str) or len(typed) < 4 or typed not in query.where
+        for statement, bound in selected(query):
+            for typed in (value for value in bound.values() if isinstance(value, str)):
+                assert len(typed) < 4 or typed in OURS or typed not in statement
+
+
+OURS = ("null", "text", "true", "false")
+
+
+def selected(query: Query) -> Iterator[tuple[str, dict[str, Any]]]:
+    for dialect in (SQLiteDialect(), PostgreSQLDialect()):
+        selection = Selection(query, dialect)
+        for statement in selection.statements(50, 100_000, lambda sql, bound: 10):
+            yield statement, selection.bound
 
 
 def test_runs_are_named_by_prefix_experiment_and_best(history: Project) -> None:

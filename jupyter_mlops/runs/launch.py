@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..config import duration
 from ..datasets import Datasets
-from ..errors import BadInput, Conflict, NotFound
+from ..errors import BadInput, Conflict, Failed, MLOpsError, NotFound
 from ..objects import Objects
 from ..people import Members, Role
 from ..refs import check_name
 from ..store import Store
-from .capture import git_state
-from .executor import LOCAL, open_executor
+from .capture import GitState, git_state
+from .executor import LOCAL, check_executor, open_executor
 from .finder import Finder, text_of
-from .ledger import Ledger, Member
+from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
 from .notebook import check_kernel, find_notebook, parse_notebook, read_notebook
-from .plain import checked_name, storable
-from .plan import Plan, folder_of, planned
+from .optuna_search import check_installed, installed
+from .plain import checked_name, clean, storable
+from .plan import Plan, Sought, folder_of, planned
+from .progress import Watch, shown
+from .pruning import MEDIAN
+from .roster import Roster
 from .run import Run
 from .runs import Runs, Sweep, decision
 from .shelf import Shelf
 from .sweep import Execution, default_workers
 
 _MOST_WORKERS = 64
+_MOST_RETRIES = 10
+UNASKED_RUNS, MOST_RUNS = 1_000, 100_000
+
+
+class TooMany(BadInput):
+    """Raised for a sweep of very many runs, which somebody has to confirm."""
+
+    def __init__(self, size: int, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.size = size
 
 
 class Launch:
@@ -58,6 +76,7 @@ class Launch:
         self._liveness = liveness
         self._leftovers = leftovers
         self._finder = finder
+        self._roster = Roster(store, people, shelf, ledger)
 
     def execute(
         self,
@@ -65,11 +84,18 @@ class Launch:
         parameters: Mapping[str, Any] | None = None,
         *,
         inputs: Mapping[str, Any] | None = None,
-        grid: Mapping[str, Any] | None = None,
-        experiment: str | None = None,
-        workers: int | None = None,
+        sought: Sought,
         maximize: str | None = None,
         minimize: str | None = None,
+        experiment: str | None = None,
+        workers: int | None = None,
+        executor: str | None = None,
+        wait: bool = True,
+        cold: bool = False,
+        limit: str | float | None = None,
+        retries: int = 1,
+        prune: bool | None = None,
+        confirm: bool = False,
     ) -> Runs:
         """Execute ``notebook`` and return the runs; see ``Tracker.execute``."""
         metric, goal = decision(maximize, minimize)
@@ -81,27 +107,46 @@ class Launch:
             # a notebook may be called what an experiment may not: "train (1).ipynb"
             experiment = " ".join(re.sub(r"[^\w.\- ]", " ", path.stem).split()).lstrip("-. ")[:100] or "runs"
         check_name(experiment, "experiment")
-        read = read_notebook(path, name)
         at_a_time = _checked_workers(workers)
-        plan = planned(
-            read,
-            folder_of(path, self._root),
-            self._datasets,
-            parameters or {},
-            inputs or {},
-            grid,
-            at_a_time,
-        )
+        read = read_notebook(path, name)
+        folder = folder_of(path, self._root)
+        plan = planned(read, folder, self._datasets, parameters or {}, inputs or {}, sought, at_a_time)
+        if plan.strategy.adaptive and metric is None:
+            raise BadInput(
+                "an optuna search needs to know what is good", "give maximize='auc' or minimize='loss'"
+            )
+        _check_size(plan.strategy.size, confirm)
         check_kernel(read)
+        plan = replace(
+            plan,
+            executor=check_executor(executor or LOCAL),
+            cold=bool(cold),
+            seconds=_checked_limit(limit),
+            retries=_checked_retries(retries),
+            metric=metric,
+            goal=goal,
+            pruner=_pruner(prune, metric),
+        )
+        return self._begin(experiment, plan, wait)
+
+    def _begin(self, experiment: str, plan: Plan, wait: bool) -> Runs:
         self._people.require(Role.CONTRIBUTOR)
         self._leftovers.settle()
         git = git_state(self._root)
         sweep = self._ledger.new_id()
-        with self._liveness.hold(sweep):
+
+        def begin(detached: bool) -> None:
             with self._objects.holding():
-                digest = self._objects.put_bytes(read.data)
-                members = self._ledger.begin_sweep(sweep, experiment, plan, digest, metric, goal, git)
-            self._execute(sweep, experiment, plan, members)
+                digest = self._objects.put_bytes(plan.notebook.data)
+                self._roster.begin(sweep, experiment, plan, digest, git, detached)
+
+        if not wait:
+            begin(detached=True)
+            return self._finder.sweep(sweep)
+        with self._liveness.hold(sweep), self._executing(sweep, experiment, plan, git) as execution:
+            execution.prepare(plan.strategy.size)
+            begin(detached=False)
+            self._perform(execution, sweep, plan)
         return self._finder.sweep(sweep)
 
     def resume(self, ref: str | Run | Runs | Sweep) -> Runs:
@@ -123,10 +168,13 @@ class Launch:
             if not (self._root / plan.folder).is_dir():
                 raise NotFound(f"the notebook's folder {plan.folder} is gone", "put it back, then resume")
             check_kernel(notebook)
-            members = self._ledger.reopen_sweep(id, plan, git_state(self._root))
+            git = git_state(self._root)
+            missing = self._roster.reopen(id, plan, git)
             self._leftovers.tidy()
-            if members:
-                self._execute(id, row["experiment"], plan, members)
+            if missing:
+                with self._executing(id, row["experiment"], plan, git) as execution:
+                    execution.prepare(missing)
+                    self._perform(execution, id, plan)
         return self._finder.sweep(id)
 
     def stop(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:
@@ -149,15 +197,41 @@ class Launch:
             raise Conflict(f"{'run' if run else 'sweep'} {id} is {status} already")
         return self._shelf.runs([id])[0] if run else self._finder.sweep(id)
 
-    def _execute(self, sweep: str, experiment: str, plan: Plan, members: Sequence[Member]) -> None:
+    @contextmanager
+    def _executing(self, sweep: str, experiment: str, plan: Plan, git: GitState) -> Iterator[Execution]:
         actor = self._people.actor.name
-        executor = open_executor(LOCAL, self._root, self._state, actor, self._liveness)
+        executor = open_executor(plan.executor, self._root, self._state, actor, self._liveness)
         try:
-            Execution(self._ledger, self._liveness, self._objects, executor, plan).run(
-                sweep, experiment, members
+            yield Execution(
+                self._roster,
+                self._ledger,
+                self._liveness,
+                self._objects,
+                executor,
+                sweep,
+                experiment,
+                plan,
+                git,
             )
         finally:
             executor.close()
+
+    def _perform(self, execution: Execution, sweep: str, plan: Plan) -> None:
+        """Execute what is queued and show it; whatever ends that early is recorded, and raised."""
+        try:
+            with shown(
+                Watch(self._store, self._shelf, sweep, plan), lambda: self._finder.sweep(sweep)
+            ) as refresh:
+                execution.run(refresh)
+        except BaseException as error:
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else clean(f"gave up: {error}")
+            # where that cannot be recorded, letting go of the lock says it
+            with suppress(MLOpsError):
+                self._ledger.stop_sweep(sweep, reason, Role.NONE)
+            if isinstance(error, OSError) and not isinstance(error, MLOpsError):
+                hint = f"what was recorded is kept: `mlops runs resume {sweep}` executes what is missing"
+                raise Failed(f"sweep {sweep} cannot go on: {error}", hint) from error
+            raise
 
     def _await_members(self, sweep: str) -> None:
         """Wait for processes of a killed execution that are on their way out."""
@@ -177,3 +251,45 @@ def _checked_workers(workers: int | None) -> int:
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
         raise BadInput(f"workers must be a number from 1 to {_MOST_WORKERS}, not {workers!r}")
     return workers
+
+
+def _checked_retries(retries: int) -> int:
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= _MOST_RETRIES:
+        raise BadInput(f"retries must be a number from 0 to {_MOST_RETRIES}, not {retries!r}")
+    return retries
+
+
+def _checked_limit(limit: str | float | None) -> float | None:
+    """Return the time limit of a run in seconds; raises ``BadInput`` for what is no length of time."""
+    if limit is None:
+        return None
+    seconds = duration(limit).total_seconds() if isinstance(limit, str) else limit
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise BadInput(
+            f"limit is {limit!r}, no length of time", "write 30s, 10m or 2h, or a number of seconds"
+        )
+    return float(seconds)
+
+
+def _pruner(prune: bool | None, metric: str | None) -> str | None:
+    """Return by which rule hopeless runs are stopped: where the metric is known and Optuna is there."""
+    if prune:
+        check_installed()
+        if metric is None:
+            raise BadInput("hopeless by which metric?", "give maximize='auc' or minimize='loss'")
+    return MEDIAN if prune is not False and metric is not None and installed() else None
+
+
+def _check_size(size: int, confirm: bool) -> None:
+    if size > MOST_RUNS:
+        raise TooMany(
+            size,
+            f"these are {size:,} runs, and {MOST_RUNS:,} are the most at a time",
+            "try fewer values, or search='random' with trials=100 (--search random --trials 100)",
+        )
+    if size > UNASKED_RUNS and not confirm:
+        raise TooMany(
+            size,
+            f"these are {size:,} runs",
+            "confirm=True (--yes) executes them all; search='random' with trials=100 tries some",
+        )

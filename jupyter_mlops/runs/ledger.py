@@ -6,7 +6,9 @@ A sweep ends in the transaction that ends its last run: ``sweep.finished`` is sa
 from __future__ import annotations
 
 import json
+import math
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,21 +18,25 @@ from ..people import Members, Role
 from ..store import Store, Transaction
 from .capture import GitState
 from .plain import jsonable
-from .plan import FixedInput, Plan
+from .plan import FixedInput
 from .records import insert_parts
-from .run import RunError, best_of
-from .shelf import GONE, Shelf
+from .run import ENDED, RunError
+from .shelf import Shelf, listed
+from .strategy import ADAPTIVE
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _STILL_OPEN = (
     "SELECT experiment, notebook, sweep FROM runs WHERE id = :id AND status IN ('queued', 'running')"
 )
 _LEFT_OF_SWEEP = "SELECT id FROM runs WHERE sweep = :id AND status IN ('queued', 'running') ORDER BY position"
-_QUEUE_AGAIN = (
-    "UPDATE runs SET status = 'queued', error = NULL, ended_at = NULL, host = :host, "
-    "git_commit = :git_commit, git_dirty = :git_dirty WHERE id = :id"
+_ONE_LEFT = f"{_LEFT_OF_SWEEP} LIMIT 1"
+_NEWEST_OF_SWEEP = (
+    "SELECT r.id, r.number, r.status, m.value FROM runs r LEFT JOIN run_metrics m "
+    "ON m.run = r.id AND m.name = :metric WHERE r.sweep = :id AND r.number = "
+    "(SELECT MAX(number) FROM runs WHERE sweep = :id AND position = r.position)"
 )
 _METRICS_TOLD = 20
+_IDS_AT_ONCE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +46,8 @@ class Kept:
     executed: str | None = None
     sources: str | None = None
     environment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A run of a sweep that is to be executed: its place in the plan and what is injected."""
-
-    id: str
-    position: int
-    injected: Mapping[str, Any]
+    warm: bool | None = None
+    why_cold: str = ""
 
 
 class Ledger:
@@ -65,11 +64,24 @@ class Ledger:
 
     def new_id(self) -> str:
         """Return a random id that no run and no sweep has."""
-        while True:
-            id = "".join(secrets.choice(ALPHABET) for _ in range(8))
-            taken = "SELECT id FROM runs WHERE id = :id UNION SELECT id FROM sweeps WHERE id = :id"
-            if self._store.one(taken, id=id) is None:
-                return id
+        return self.new_ids(1)[0]
+
+    def new_ids(self, count: int) -> list[str]:
+        """Return so many random ids that no run and no sweep has."""
+        found: dict[str, None] = {}
+        while len(found) < count:
+            wanted = min(count - len(found), _IDS_AT_ONCE)
+            drawn = {
+                "".join(secrets.choice(ALPHABET) for _ in range(8)) for _ in range(wanted)
+            } - found.keys()
+            marks, given = listed(sorted(drawn))
+            taken = self._store.all(
+                f"SELECT id FROM runs WHERE id IN ({marks}) "  # noqa: S608 marks
+                f"UNION SELECT id FROM sweeps WHERE id IN ({marks})",
+                **given,
+            )
+            found |= dict.fromkeys(drawn - {row["id"] for row in taken})
+        return list(found)
 
     def begin_tracked(
         self,
@@ -85,105 +97,6 @@ class Ledger:
             insert_parts(tx, id, parameters, inputs)
             tx.event("run.started", f"run:{id}", experiment=experiment, notebook=None, sweep=None)
 
-    def begin_sweep(
-        self,
-        id: str,
-        experiment: str,
-        plan: Plan,
-        notebook_digest: str,
-        metric: str | None,
-        goal: str | None,
-        git: GitState,
-    ) -> list[Member]:
-        """Record a sweep with all its runs, queued."""
-        members = [Member(self.new_id(), position, injected) for position, injected in enumerate(plan.sets())]
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            tx.insert(
-                "sweeps",
-                id=id,
-                experiment=experiment,
-                notebook=plan.notebook.name,
-                notebook_digest=notebook_digest,
-                request=plan.request(),
-                metric=metric,
-                goal=goal,
-                size=len(members),
-                status="running",
-                host=self._here,
-                at=tx.at,
-                actor=tx.actor,
-            )
-            self._queue(tx, id, experiment, plan, notebook_digest, git, members)
-            tx.event(
-                "sweep.started",
-                f"sweep:{id}",
-                experiment=experiment,
-                notebook=plan.notebook.name,
-                size=len(members),
-            )
-        return members
-
-    def reopen_sweep(self, id: str, plan: Plan, git: GitState) -> list[Member]:
-        """Record that a sweep goes on, and return its parameter sets without a finished run, queued anew.
-
-        The caller holds the sweep's lock, and no process of it lives any more.
-        """
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            sweep = self._sweep(tx, id)
-            rows = tx.all(
-                "SELECT id, position, status, started_at FROM runs WHERE sweep = :id ORDER BY number", id=id
-            )
-            finished = {row["position"] for row in rows if row["status"] == "finished"}
-            newest = {row["position"]: row for row in rows}
-            sets = plan.sets()
-            missing = [position for position in range(len(sets)) if position not in finished]
-            if not missing and sweep["status"] == "finished":
-                return []
-            tx.execute("UPDATE sweeps SET status = 'stopped' WHERE id = :id", id=id)
-            members, fresh = [], []
-            for position in missing:
-                row = newest[position]
-                if row["started_at"] is None:
-                    tx.execute(_QUEUE_AGAIN, id=row["id"], host=self._here, **_columns(git))
-                    members.append(Member(row["id"], position, sets[position]))
-                    continue
-                if row["status"] == "running":
-                    self._close(tx, row["id"], "failed", GONE)
-                members.append(Member(self.new_id(), position, sets[position]))
-                fresh.append(members[-1])
-            tx.execute(
-                "UPDATE sweeps SET status = 'running', ended_at = NULL, host = :host WHERE id = :id",
-                id=id,
-                host=self._here,
-            )
-            tx.event(
-                "sweep.resumed",
-                f"sweep:{id}",
-                experiment=sweep["experiment"],
-                notebook=sweep["notebook"],
-                size=len(sets),
-                missing=len(missing),
-            )
-            self._queue(tx, id, sweep["experiment"], plan, sweep["notebook_digest"], git, fresh)
-            self._end_sweep_if_done(tx, id)
-        return members
-
-    def begin_member(self, id: str) -> bool:
-        """Record that a queued run runs; return whether it may: somebody may have stopped it meanwhile."""
-        with self._people.write(Role.CONTRIBUTOR) as tx:
-            row = tx.one("SELECT experiment, notebook, sweep, status FROM runs WHERE id = :id", id=id)
-            if row is None or row["status"] != "queued":
-                return False
-            tx.execute("UPDATE runs SET status = 'running', started_at = :at WHERE id = :id", id=id, at=tx.at)
-            tx.event(
-                "run.started",
-                f"run:{id}",
-                experiment=row["experiment"],
-                notebook=row["notebook"],
-                sweep=row["sweep"],
-            )
-        return True
-
     def end(
         self,
         id: str,
@@ -198,7 +111,7 @@ class Ledger:
         """
         self._shelf.journal.relieve(id)
         with self._people.write(Role.NONE) as tx:
-            done = self._close(tx, id, status, error, reason, kept)
+            done = self.close(tx, id, status, error, reason, kept)
         if done:
             self._shelf.journal.forget(id)
         return done
@@ -211,60 +124,40 @@ class Ledger:
     def stop_run(self, id: str, reason: str) -> bool:
         """Record that somebody stopped a run; return whether it was running or queued."""
         with self._people.write(Role.OPERATOR) as tx:
-            return self._close(tx, id, "stopped", None, reason)
+            return self.close(tx, id, "stopped", None, reason)
 
     def settle(self) -> int:
         """Record as ended what killed processes left behind, and return how many runs that were."""
-        if not self._shelf.gone():
+        if not self._shelf.gone() and not self._abandoned():
             return 0
         count = 0
         with self._people.write(Role.CONTRIBUTOR) as tx:
             # read again inside: somebody else may have settled or resumed
             gone = self._shelf.gone()
-            sweeps = {}
-            for id in gone:
-                row = tx.one("SELECT sweep FROM runs WHERE id = :id", id=id)
-                if row and row["sweep"]:
-                    sweeps[row["sweep"]] = True
-            for sweep in sweeps:
+            for sweep in self._abandoned():
                 self._interrupt(tx, sweep, "its process was killed")
             for id, (status, error) in gone.items():
                 reason = error.message if status == "stopped" else ""
-                count += self._close(tx, id, status, error if status == "failed" else None, reason)
+                count += self.close(tx, id, status, error if status == "failed" else None, reason)
         return count
+
+    def _abandoned(self) -> list[str]:
+        """Return the sweeps that count as running though the process that executed them here is gone."""
+        rows = self._store.all(
+            "SELECT id FROM sweeps WHERE detached = 0 AND status = 'running' AND host = :here",
+            here=self._here,
+        )
+        return [row["id"] for row in rows if not self._shelf.liveness.held(row["id"])]
 
     def is_running(self, id: str) -> bool:
         """Return whether a run is recorded as running."""
         row = self._store.one("SELECT status FROM runs WHERE id = :id", id=id)
         return row is not None and row["status"] == "running"
 
-    def _queue(
-        self,
-        tx: Transaction,
-        sweep: str,
-        experiment: str,
-        plan: Plan,
-        notebook_digest: str,
-        git: GitState,
-        members: Iterable[Member],
-    ) -> None:
-        for member in members:
-            self._insert_run(
-                tx,
-                member.id,
-                experiment,
-                "notebook",
-                "queued",
-                git,
-                sweep=sweep,
-                position=member.position,
-                notebook=plan.notebook.name,
-                notebook_digest=notebook_digest,
-                injected=json.dumps(dict(member.injected), ensure_ascii=False),
-                like_run=plan.like,
-            )
-            effective = plan.effective(member.injected)
-            insert_parts(tx, member.id, effective, plan.inputs_of(member.injected))
+    def pruned(self, id: str) -> str:
+        """Return why a run was found hopeless, or nothing if it was not."""
+        row = self._store.one("SELECT reason, pruned_step FROM runs WHERE id = :id", id=id)
+        return str(row["reason"]) if row and row["pruned_step"] is not None else ""
 
     def _insert_run(
         self,
@@ -293,7 +186,7 @@ class Ledger:
             **more,
         )
 
-    def _close(
+    def close(
         self,
         tx: Transaction,
         id: str,
@@ -302,12 +195,14 @@ class Ledger:
         reason: str = "",
         kept: Kept | None = None,
     ) -> bool:
+        """Record inside a write that a run ended; return whether it had not ended before."""
         row = tx.one(_STILL_OPEN, id=id)
         if row is None:
             return False
         tx.execute(
-            "UPDATE runs SET status = :status, error = :error, ended_at = :at, executed_digest = :executed, "
-            "source_digest = :sources, environment_digest = :environment WHERE id = :id",
+            "UPDATE runs SET status = :status, error = :error, reason = :reason, ended_at = :at, "
+            "executed_digest = :executed, source_digest = :sources, environment_digest = :environment, "
+            "warm = :warm, why_cold = :why_cold, lease_token = NULL, lease_until = NULL WHERE id = :id",
             id=id,
             status=status,
             error=None if error is None else json.dumps(error.to_dict(), ensure_ascii=False),
@@ -315,6 +210,9 @@ class Ledger:
             executed=kept.executed if kept else None,
             sources=kept.sources if kept else None,
             environment=kept.environment if kept else None,
+            reason=reason,
+            warm=None if kept is None or kept.warm is None else int(kept.warm),
+            why_cold=kept.why_cold if kept else "",
         )
         self._shelf.journal.ingest(tx, id, last=True)
         told = {name: row[name] for name in ("experiment", "notebook", "sweep")}
@@ -326,7 +224,7 @@ class Ledger:
             told["reason"] = reason
         tx.event(f"run.{status}", f"run:{id}", **told)
         if row["sweep"]:
-            self._end_sweep_if_done(tx, row["sweep"])
+            self.end_sweep_if_done(tx, row["sweep"])
         return True
 
     @staticmethod
@@ -342,11 +240,11 @@ class Ledger:
         if not self._interrupt(tx, id, reason):
             return False
         for row in tx.all(_LEFT_OF_SWEEP, id=id):
-            self._close(tx, row["id"], "stopped", None, reason)
+            self.close(tx, row["id"], "stopped", None, reason)
         return True
 
     def _interrupt(self, tx: Transaction, id: str, reason: str) -> bool:
-        sweep = self._sweep(tx, id)
+        sweep = self.sweep(tx, id)
         if sweep["status"] != "running":
             return False
         tx.execute("UPDATE sweeps SET status = 'stopped', ended_at = :at WHERE id = :id", id=id, at=tx.at)
@@ -359,36 +257,50 @@ class Ledger:
         )
         return True
 
-    def _end_sweep_if_done(self, tx: Transaction, id: str) -> None:
-        sweep = self._sweep(tx, id)
-        if sweep["status"] != "running" or tx.one(_LEFT_OF_SWEEP, id=id):
+    def end_sweep_if_done(self, tx: Transaction, id: str) -> None:
+        """Record inside a write that a sweep is finished, if nothing of it is left to do."""
+        row = tx.one("SELECT status, search, size FROM sweeps WHERE id = :id", id=id)
+        if row is None or row["status"] != "running" or tx.one(_ONE_LEFT, id=id):
             return
+        if row["search"] in ADAPTIVE:
+            asked = tx.one("SELECT COUNT(DISTINCT position) AS asked FROM runs WHERE sweep = :id", id=id)
+            if asked and int(asked["asked"]) < int(row["size"]):
+                return
         tx.execute("UPDATE sweeps SET status = 'finished', ended_at = :at WHERE id = :id", id=id, at=tx.at)
-        runs = self._shelf.runs(self._shelf.ids_of_sweep(id))
-        metric, goal = sweep["metric"], sweep["goal"]
-        best = best_of(runs, metric, goal) if metric and goal else None
+        sweep = self.sweep(tx, id)
+        ended = tx.all(_NEWEST_OF_SWEEP, id=id, metric=sweep["metric"] or "")
+        counts = Counter(each["status"] for each in ended)
+        best = _best(ended, sweep["goal"]) if sweep["metric"] else None
         tx.event(
             "sweep.finished",
             f"sweep:{id}",
             experiment=sweep["experiment"],
             notebook=sweep["notebook"],
             size=int(sweep["size"]),
-            **{
-                status: sum(run.status == status for run in runs)
-                for status in ("finished", "failed", "stopped")
-            },
-            best=best.id if best else None,
-            metric=metric,
-            goal=goal,
-            value=best.metrics[metric] if best else None,
+            **{status: counts[status] for status in ENDED},
+            best=best["id"] if best else None,
+            metric=sweep["metric"],
+            goal=sweep["goal"],
+            value=float(best["value"]) if best else None,
         )
 
     @staticmethod
-    def _sweep(tx: Transaction, id: str) -> dict[str, Any]:
+    def sweep(tx: Transaction, id: str) -> dict[str, Any]:
+        """Return the row of a sweep, read inside a write."""
         row = tx.one("SELECT * FROM sweeps WHERE id = :id", id=id)
         if row is None:
             raise NotFound(f"there is no sweep '{id}'")
         return row
+
+
+def _best(rows: Iterable[Mapping[str, Any]], goal: str | None) -> Mapping[str, Any] | None:
+    measured = [
+        row
+        for row in rows
+        if row["status"] == "finished" and row["value"] is not None and math.isfinite(float(row["value"]))
+    ]
+    sign = -1 if goal == "maximize" else 1
+    return min(measured, key=lambda row: (sign * float(row["value"]), row["number"]), default=None)
 
 
 def _columns(git: GitState) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Parameters as given: read by what the notebook declares, spread over a grid. Used by the plan."""
+"""Parameters as given: read by what the notebook declares. Used by the plan."""
 
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import math
 import re
@@ -14,7 +13,6 @@ from ..errors import BadInput, close_matches
 from .notebook import Notebook, Parameter
 from .plain import plain
 
-MOST_RUNS = 10_000
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _CALLED = {
@@ -66,26 +64,21 @@ def read_grid(notebook: Notebook, grid: Mapping[str, Any] | None) -> Grid:
     for name, values in (grid or {}).items():
         if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
             raise BadInput(f"grid {name} is {values!r}", "give a list of values to try")
-        tried = tuple(typed(declared[name], value) for value in values)
-        if not tried:
-            raise BadInput(f"grid {name} has no values", "give at least one")
-        seen: set[str] = set()
-        for value in tried:
-            if (text := json.dumps(value)) in seen:
-                raise BadInput(f"grid {name} has {value!r} twice", "give each value once")
-            seen.add(text)
-        read.append((name, tried))
-    if math.prod(len(values) for _, values in read) > MOST_RUNS:
-        raise BadInput(f"the grid has more than {MOST_RUNS:,} combinations", "try fewer values")
+        read.append((name, distinct(declared[name], values, "grid")))
     return tuple(read)
 
 
-def combinations(grid: Grid) -> list[dict[str, Any]]:
-    """Return every combination of the grid's values, the last name varying fastest."""
-    names = [name for name, _ in grid]
-    return [
-        dict(zip(names, values, strict=True)) for values in itertools.product(*(values for _, values in grid))
-    ]
+def distinct(parameter: Parameter, values: Iterable[Any], what: str) -> tuple[Any, ...]:
+    """Return ``values`` typed; raises ``BadInput`` where there are none, or one is there twice."""
+    tried = tuple(typed(parameter, value) for value in values)
+    if not tried:
+        raise BadInput(f"{what} {parameter.name} has no values", "give at least one")
+    seen: set[str] = set()
+    for value in tried:
+        if (text := json.dumps(value)) in seen:
+            raise BadInput(f"{what} {parameter.name} has {value!r} twice", "give each value once")
+        seen.add(text)
+    return tried
 
 
 def _read(parameter: Parameter, text: str) -> Any:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..datasets import Datasets, DatasetVersion
-from ..errors import BadInput
+from ..errors import BadInput, close_matches
+from .executor import LOCAL
 from .notebook import UNKNOWN, Notebook, Parameter
-from .parameters import Grid, check_known, combinations, read_grid, typed
+from .parameters import check_known, read_grid, typed
 from .plain import checked_name
+from .space import Axis, Choice, read_space
+from .strategy import KINDS, Strategy, strategy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +29,37 @@ class FixedInput:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to execute. ``given`` is injected into every run, one combination of ``grid`` on top of it."""
+    """What to execute. ``given`` is injected into every run, one set of ``strategy`` on top of it.
+
+    ``seconds`` is the time limit of each run, ``retries`` how often one is tried again whose kernel died.
+    """
 
     notebook: Notebook
     folder: str
     given: Mapping[str, Any]
-    grid: Grid
+    strategy: Strategy
     inputs: Mapping[str, FixedInput]
     workers: int
     like: str | None = None  # the run that is executed again, with its kept sources
+    executor: str = LOCAL
+    cold: bool = False
+    seconds: float | None = None
+    retries: int = 1
+    metric: str | None = None
+    goal: str | None = None
+    pruner: str | None = None
 
-    def sets(self) -> list[dict[str, Any]]:
-        """Return the parameters that are injected into each run, in order."""
-        return [{**self.given, **combination} for combination in combinations(self.grid)]
+    def known(self) -> Iterator[dict[str, Any]]:
+        """Yield what is injected into each run whose set is known before anything is executed, in order."""
+        return ({**self.given, **each} for each in self.strategy.known())
 
     def effective(self, injected: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters as the run will see them: the declared defaults under the injected ones."""
         return {**self.notebook.defaults(), **injected}
 
     def inputs_of(self, injected: Mapping[str, Any]) -> dict[str, FixedInput]:
-        """Return the inputs of the run that gets ``injected``: a dataset of the grid differs by run."""
-        tried = {name for name, _ in self.grid}
+        """Return the inputs of the run that gets ``injected``: a dataset that is tried differs by run."""
+        tried = set(self.strategy.names)
         by_ref = {fixed.ref: fixed for fixed in self.inputs.values()}
         found = {}
         for key, fixed in self.inputs.items():
@@ -63,10 +76,9 @@ class Plan:
             {
                 "folder": self.folder,
                 "given": self.given,
-                "grid": self.grid,
+                "strategy": self.strategy.to_json(),
                 "inputs": {key: [i.asked, i.ref, i.digest] for key, i in self.inputs.items()},
-                "workers": self.workers,
-                "like": self.like,
+                **{name: getattr(self, name) for name in _REMEMBERED},
             },
             ensure_ascii=False,
         )
@@ -75,20 +87,32 @@ class Plan:
     def from_request(cls, text: str, notebook: Notebook) -> Plan:
         """Return the plan that ``request`` described."""
         document = json.loads(text)
-        return cls(
-            notebook,
-            document["folder"],
-            document["given"],
-            tuple((name, tuple(values)) for name, values in document["grid"]),
-            cls.inputs_from(text),
-            document["workers"],
-            document.get("like"),
-        )
+        if "grid" in document:  # as sweeps were remembered when there were no others
+            axes = tuple((name, Choice(tuple(values))) for name, values in document["grid"])
+            strategy = Strategy("grid", axes)
+        else:
+            strategy = Strategy.from_json(document["strategy"])
+        more = {name: document[name] for name in _REMEMBERED if name in document}
+        return cls(notebook, document["folder"], document["given"], strategy, cls.inputs_from(text), **more)
 
     @staticmethod
     def inputs_from(request: str) -> dict[str, FixedInput]:
         """Return the inputs that ``request`` holds."""
         return {key: FixedInput(*values) for key, values in json.loads(request)["inputs"].items()}
+
+
+_REMEMBERED = ("workers", "like", "executor", "cold", "seconds", "retries", "metric", "goal", "pruner")
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """How parameter sets are to be found, as somebody asked for it."""
+
+    grid: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    space: Mapping[str, Any] | None = None
+    search: str | Sequence[Mapping[str, Any]] = "grid"
+    trials: int | None = None
+    seed: int | None = None
 
 
 def planned(
@@ -97,26 +121,72 @@ def planned(
     datasets: Datasets,
     parameters: Mapping[str, Any],
     inputs: Mapping[str, Any],
-    grid: Mapping[str, Any] | None,
+    sought: Sought,
     workers: int,
 ) -> Plan:
     """Read what is given by what the notebook declares, and resolve each dataset ref once, for all runs."""
-    check_known(notebook, [*parameters, *(grid or {})])
+    kind, grid, sets = _kind(sought)
+    space = sought.space or {}
+    listed = dict.fromkeys(name for each in sets for name in each)
+    check_known(notebook, [*parameters, *grid, *space, *listed])
     declared = notebook.parameters or {}
-    for name in {*parameters, *inputs, *(grid or {})}:
-        if sum(name in place for place in (parameters, inputs, grid or {})) > 1:
-            raise BadInput(f"'{name}' is given twice", "give it as parameter, as input, or in the grid")
+    places: tuple[tuple[str, Iterable[str]], ...] = (
+        ("as parameter", parameters),
+        ("as input", inputs),
+        ("in the grid", grid),
+        ("in the space", space),
+        ("in the list", listed),
+    )
+    for name in dict.fromkeys(name for _, place in places for name in place):
+        where = [word for word, place in places if name in place]
+        if len(where) > 1:
+            raise BadInput(f"'{name}' is given twice", f"give it {' or '.join(where)}")
     resolver = _Resolver(datasets)
     fixed = resolve_inputs(resolver, inputs)
     given = {name: typed(declared[name], value) for name, value in parameters.items()}
     spread: list[tuple[str, tuple[Any, ...]]] = list(read_grid(notebook, grid))
+    ranges: list[tuple[str, Axis]] = []
+    for name, axis in read_space(declared, space):
+        if isinstance(axis, Choice):
+            spread.append((name, axis.values))
+        else:
+            ranges.append((name, axis))
+    tried = [{name: typed(declared[name], value) for name, value in each.items()} for each in sets]
     for name, found in fixed.items():
         if name in declared:
             given[name] = found.ref
     for parameter in declared.values():
         if parameter.dataset and parameter.name not in fixed:
-            _resolve_marked(resolver, parameter, given, spread, fixed)
-    return Plan(notebook, folder, given, tuple(spread), fixed, workers)
+            _resolve_marked(resolver, parameter, given, spread, tried, fixed)
+    axes = (*((name, Choice(values)) for name, values in spread), *ranges)
+    strategy = strategy_of(kind, axes, tried, sought.trials, sought.seed)
+    return Plan(notebook, folder, given, strategy, fixed, workers)
+
+
+def _kind(sought: Sought) -> tuple[str, Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+    """Return the kind of search, the grid, and the list of parameter sets, whichever way they were given."""
+    search, grid = sought.search, sought.grid or {}
+    sets: Sequence[Mapping[str, Any]] = ()
+    if not isinstance(search, str):
+        sets, search = search, "list"
+    if not isinstance(grid, Mapping):
+        if search not in ("grid", "list"):
+            raise BadInput(
+                f"a {search} search draws from values by name", "give the grid as names with values"
+            )
+        sets, search, grid = grid, "list", {}
+    if search not in KINDS:
+        raise BadInput(
+            f"there is no search '{search}'", close_matches(search, KINDS, f"there are {', '.join(KINDS)}")
+        )
+    if search == "list":
+        if not all(isinstance(each, Mapping) for each in sets):
+            raise BadInput("a list search tries parameter sets", 'give a list such as [{"C": 1}, {"C": 10}]')
+        if grid or sought.space:
+            raise BadInput("a list search has no grid and no space", "say all of it in the list")
+        if not sets:
+            raise BadInput("the list has no parameter sets", "give at least one")
+    return search, grid, sets
 
 
 class _Resolver:
@@ -150,21 +220,29 @@ def _resolve_marked(
     parameter: Parameter,
     given: dict[str, Any],
     spread: list[tuple[str, tuple[Any, ...]]],
+    tried: list[dict[str, Any]],
     fixed: dict[str, FixedInput],
 ) -> None:
     """Replace the refs of a parameter marked ``# dataset`` by the versions they stand for now."""
     name = parameter.name
-    for position, (tried, values) in enumerate(spread):
-        if tried == name:
+    # one name, several versions: told apart by a line break, which no name holds
+    for position, (spread_over, values) in enumerate(spread):
+        if spread_over == name:
             versions = [resolver.resolve(value) if isinstance(value, str) else value for value in values]
             refs = tuple(v.ref if isinstance(v, FixedInput) else v for v in versions)
             if len(set(refs)) < len(refs):
                 raise BadInput(f"grid {name} has one version twice: {', '.join(map(str, refs))}")
             spread[position] = (name, refs)
-            # one name, several versions: told apart by a line break, which no name holds
             fixed |= {f"{name}\n{v.ref}": v for v in versions if isinstance(v, FixedInput)}
             return
     value = given.get(name, parameter.default)
+    if any(name in each for each in tried):
+        for each in tried:
+            if isinstance(asked := each.get(name, value), str) and asked is not UNKNOWN:
+                version = resolver.resolve(asked)
+                each[name] = version.ref
+                fixed[f"{name}\n{version.ref}"] = version
+        return
     if isinstance(value, str) and value is not UNKNOWN:
         fixed[name] = resolver.resolve(value)
         given[name] = fixed[name].ref

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from ..errors import MLOpsError
 from ..objects import Entry, Objects
-from ..people import Role
+from .capture import GitState
 from .executor import Executor, Outcome, Task
-from .ledger import Kept, Ledger, Member
+from .ledger import Kept, Ledger
 from .liveness import Liveness
 from .plain import canonical, clean
 from .plan import Plan
+from .pruning import Pruned
+from .roster import Lease, Member, Roster
 from .run import RunError
 
-_BETWEEN_QUESTIONS = 0.5
+_BETWEEN_LOOKS = 0.5
 
 
 def default_workers() -> int:
@@ -28,45 +32,99 @@ def default_workers() -> int:
 
 
 class Execution:
-    """Executes runs of one plan. The caller holds the sweep's lock until ``run`` returns."""
+    """Executes the queued runs of a sweep. Where the sweep is not detached, the caller holds its lock.
+
+    ``lease`` is asked for whenever a run is taken up; ``alive`` whether a run that executes is still ours.
+    """
 
     def __init__(
-        self, ledger: Ledger, liveness: Liveness, objects: Objects, executor: Executor, plan: Plan
+        self,
+        roster: Roster,
+        ledger: Ledger,
+        liveness: Liveness,
+        objects: Objects,
+        executor: Executor,
+        sweep: str,
+        experiment: str,
+        plan: Plan,
+        git: GitState,
+        *,
+        lease: Callable[[], Lease] | None = None,
+        alive: Callable[[str], bool] | None = None,
     ) -> None:
+        self._roster = roster
         self._ledger = ledger
         self._liveness = liveness
         self._objects = objects
         self._executor = executor
+        self._sweep = sweep
+        self._experiment = experiment
         self._plan = plan
+        self._git = git
+        self._lease = lease
+        self._alive = alive or ledger.is_running
+        self._workers = plan.workers
+        self._asking = threading.Lock()
         self._stopping = threading.Event()
 
-    def run(self, sweep: str, title: str, members: Sequence[Member]) -> None:
-        """Execute ``members`` and show progress; an interrupt stops them all, records that and is raised."""
-        workers = max(1, min(self._plan.workers, len(members)))
-        tasks = {member.id: self._task(member, title, workers) for member in members}
-        self._executor.prepare(list(tasks.values()))
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
+    def prepare(self, size: int) -> None:
+        """Have the executor start what so many runs will need; the sweep need not be recorded yet."""
+        self._workers = max(1, min(self._plan.workers, size))
+        known = itertools.islice(self._plan.known(), min(size, self._workers + 1))
+        samples = [Member("", at, injected) for at, injected in enumerate(known)]
+        while len(samples) < min(size, self._workers + 1):
+            samples.append(Member("", len(samples), self._plan.given))
+        self._executor.prepare([self._task(member) for member in samples])
+
+    def run(self, refresh: Callable[[], None], stopped: Callable[[], bool] = lambda: False) -> int:
+        """Execute runs until nothing is left or ``stopped`` says so, and return how many there were.
+
+        ``refresh`` is called about twice a second. Whatever is raised, an interrupt too, ends the runs first.
+        """
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="run")
+        count = 0
         try:
-            futures = {pool.submit(self._one, task) for task in tasks.values()}
-            with Progress(title, len(members)) as advance:
-                while futures:
-                    done, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        advance(future.result())
-        except BaseException as error:
+            left = {pool.submit(self._work) for _ in range(self._workers)}
+            while left:
+                done, left = wait(left, timeout=_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                count += sum(future.result() for future in done)
+                if stopped():
+                    self._stopping.set()
+                refresh()
+            return count
+        finally:
             self._stopping.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else clean(f"gave up: {error}")
-            self._ledger.stop_sweep(sweep, reason, Role.NONE)
-            raise
-        pool.shutdown()
 
-    def _task(self, member: Member, experiment: str, workers: int) -> Task:
+    def _work(self) -> int:
+        """Execute one run after another; return how many."""
+        count = 0
+        while not self._stopping.is_set() and (member := self._next()) is not None:
+            self._one(member)
+            count += 1
+        return count
+
+    def _next(self) -> Member | None:
+        """Take up the next run; where sets depend on what was learnt, one is asked for first."""
+        strategy, id = self._plan.strategy, self._sweep
+        while not self._stopping.is_set():
+            lease = self._lease() if self._lease else None
+            if (member := self._roster.take(id, self._plan, lease)) or not strategy.adaptive:
+                return member
+            with self._asking:
+                trials = self._roster.trials(id, strategy.names, self._plan.metric or "")
+                if len(trials) >= strategy.size or not self._roster.is_open(id):
+                    return None
+                drawn = strategy.next(trials, self._plan.goal or "")
+                self._roster.add(id, self._plan, drawn, len(trials), self._git)
+        return None
+
+    def _task(self, member: Member) -> Task:
         notebook = self._plan.notebook
         inputs = {name: fixed.ref for name, fixed in self._plan.inputs_of(member.injected).items()}
         return Task(
             member.id,
-            experiment,
+            self._experiment,
             notebook.data,
             notebook.name,
             notebook.kernel,
@@ -74,43 +132,53 @@ class Execution:
             member.injected,
             notebook.codes,
             inputs,
-            workers=workers,
+            self._plan.seconds,
+            self._plan.cold,
+            self._workers,
         )
 
-    def _one(self, task: Task) -> bool:
-        """Execute one run and return whether it finished."""
-        if self._stopping.is_set() or not self._ledger.begin_member(task.id):
-            return False
+    def _one(self, member: Member) -> None:
         try:
-            outcome = self._executor.run(task, self._question(task.id))
-            return outcome is not None and self._record(task.id, outcome)
+            outcome = self._executor.run(self._task(member), self._question(member.id))
+            if outcome is not None:
+                self._record(member, outcome)
         except (MLOpsError, OSError) as error:
-            # the run cannot be recorded as it went: say so in its place, and give up the sweep
-            self._ledger.end(task.id, "failed", RunError(None, type(error).__name__, clean(str(error))))
+            # the run cannot be recorded as it went: say so in its place if possible, and give up the sweep
+            self._stopping.set()
+            with suppress(MLOpsError):
+                told = RunError(None, type(error).__name__, clean(str(error)))
+                self._ledger.end(member.id, "failed", told)
             raise
         finally:
-            self._liveness.forget(task.id)
+            self._liveness.forget(member.id)
 
     def _question(self, id: str) -> Callable[[], bool]:
-        """Return a function that says whether the run is to stop; it asks the store now and then."""
+        """Return a function that says whether the run is to stop; it looks at the store now and then."""
         asked = time.monotonic()
 
         def stopped() -> bool:
             nonlocal asked
             if self._stopping.is_set():
                 return True
-            if time.monotonic() - asked < _BETWEEN_QUESTIONS:
+            if time.monotonic() - asked < _BETWEEN_LOOKS:
                 return False
             asked = time.monotonic()
-            return not self._ledger.is_running(id)
+            return not self._alive(id)
 
         return stopped
 
-    def _record(self, id: str, outcome: Outcome) -> bool:
+    def _record(self, member: Member, outcome: Outcome) -> None:
+        error = outcome.error
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
             kept = self._keep(outcome)
-            ended = self._ledger.end(id, "failed" if outcome.error else "finished", outcome.error, kept=kept)
-        return ended and outcome.error is None
+            if error is None:
+                self._ledger.end(member.id, "finished", kept=kept)
+            elif error.name == Pruned.__name__ and (reason := self._ledger.pruned(member.id)):
+                self._ledger.end(member.id, "stopped", None, reason, kept)
+            elif outcome.died and member.tries <= self._plan.retries and not self._stopping.is_set():
+                self._roster.again(member, self._plan, error, kept)
+            else:
+                self._ledger.end(member.id, "failed", error, kept=kept)
 
     def _keep(self, outcome: Outcome) -> Kept:
         with self._objects.batch() as batch:
@@ -121,29 +189,6 @@ class Execution:
                 batch.put_bytes(outcome.executed) if outcome.executed is not None else None,
                 batch.put_tree(sources) if sources else None,
                 batch.put_bytes(canonical(outcome.environment)) if outcome.environment else None,
+                outcome.warm,
+                outcome.why,
             )
-
-
-class Progress:
-    """A bar over the runs of a sweep: in notebooks and terminals, not in log files."""
-
-    def __init__(self, title: str, total: int) -> None:
-        from tqdm.asyncio import tqdm_asyncio
-        from tqdm.auto import tqdm
-
-        # None: tqdm looks whether the output is a terminal, which it must not ask in a notebook
-        hidden = None if tqdm is tqdm_asyncio else False
-        self._bar = tqdm(total=total, desc=title, unit="run", disable=hidden)
-        self._failed = 0
-
-    def __enter__(self) -> Callable[[bool], None]:
-        return self._advance
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _advance(self, finished: bool) -> None:
-        self._failed += not finished
-        if self._failed:
-            self._bar.set_postfix(failed=self._failed, refresh=False)
-        self._bar.update()

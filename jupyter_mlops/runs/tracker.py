@@ -22,6 +22,7 @@ from .leaderboard import Leaderboard, leaderboard_of
 from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
+from .plan import Sought
 from .run import Run
 from .runs import Runs, Sweep
 from .shelf import Shelf
@@ -82,13 +83,24 @@ class Tracker:
         parameters: Mapping[str, Any] | None = None,
         *,
         inputs: Mapping[str, Any] | None = None,
-        grid: Mapping[str, Any] | None = None,
-        experiment: str | None = None,
-        workers: int | None = None,
+        grid: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        space: Mapping[str, Any] | None = None,
+        search: str | Sequence[Mapping[str, Any]] = "grid",
+        trials: int | None = None,
         maximize: str | None = None,
         minimize: str | None = None,
+        experiment: str | None = None,
+        workers: int | None = None,
+        executor: str | None = None,
+        wait: bool = True,
+        cold: bool = False,
+        limit: str | float | None = None,
+        retries: int = 1,
+        seed: int | None = None,
+        prune: bool | None = None,
+        confirm: bool = False,
     ) -> Runs:
-        """Execute ``notebook`` once, or once for every combination of ``grid``; return the runs as a sweep.
+        """Execute ``notebook`` once, or once for each parameter set of a search; return the runs as a sweep.
 
         Whatever is wrong with the request raises before anything starts; a run that fails raises nothing.
 
@@ -100,21 +112,52 @@ class Tracker:
             Dataset refs by name. They are resolved once, for all runs; a parameter of that
             name gets the version.
         grid
-            Values to try, by parameter.
-        workers
-            How many runs execute at a time; by default one a core, at most four.
+            Values to try, by parameter: every combination. Or a list of parameter sets.
+        space
+            What may be drawn, by parameter: ``(low, high)``, ``(low, high, "log")``, a list to choose from,
+            or a text such as ``"0.01:10:log"``.
+        search
+            ``grid``, ``list``, ``random`` or ``optuna``, which learns from what earlier runs gave.
+        trials
+            How many sets a ``random`` or ``optuna`` search tries.
         maximize, minimize
             The metric by which the best run is told.
+        workers
+            How many runs execute at a time; by default one a core, at most four.
+        executor
+            Where: ``local`` or an installed one.
+        wait
+            ``False`` queues the runs for whoever works at this project, and returns at once.
+        cold
+            Start every kernel anew.
+        limit
+            How long a run may take: ``"10m"``, or seconds. Longer ones fail.
+        retries
+            How often a run is tried again whose kernel died.
+        seed
+            What random draws depend on; the same seed draws the same sets.
+        prune
+            Whether runs may be stopped that ``report`` shows to be worse than the median of others. By
+            default they are where the metric is declared and Optuna is installed.
+        confirm
+            Needed for more than 1,000 runs.
         """
         return self._launch.execute(
             notebook,
             parameters,
             inputs=inputs,
-            grid=grid,
-            experiment=experiment,
-            workers=workers,
+            sought=Sought(grid, space, search, trials, seed),
             maximize=maximize,
             minimize=minimize,
+            experiment=experiment,
+            workers=workers,
+            executor=executor,
+            wait=wait,
+            cold=cold,
+            limit=limit,
+            retries=retries,
+            prune=prune,
+            confirm=confirm,
         )
 
     def resume(self, ref: str | Run | Runs | Sweep) -> Runs:

@@ -195,7 +195,7 @@ def test_versions_can_be_swept_over(customers: Project, write_notebook: WriteNot
         ({"grid": {"n": []}}, "grid n has no values", "at least one"),
         ({"grid": {"n": [1, "1"]}}, "grid n has 1 twice", ""),
         ({"grid": {"n": 3}}, "grid n is 3", "a list"),
-        ({"grid": {"n": range(101), "C": range(101)}}, "more than 10,000", ""),
+        ({"grid": {"n": range(101), "C": range(101)}}, "these are 10,201 runs", "confirm=True (--yes)"),
         ({"grid": {"n": [1]}, "parameters": {"n": 1}}, "'n' is given twice", ""),
         (
             {"parameters": {"data": "customers@v1"}, "inputs": {"data": "customers@v1"}},

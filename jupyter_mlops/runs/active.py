@@ -13,7 +13,7 @@ from ..datasets import Datasets, DatasetVersion
 from ..errors import BadInput, Failed
 from ..objects import Objects
 from ..refs import parse_ref
-from .artifact import Artifact, SaveModel, stored
+from .artifact import Artifact, SaveModel, stored, stored_text
 from .pen import Pen
 from .plain import checked_name, described, storable
 from .records import Records
@@ -135,15 +135,25 @@ class ActiveRun(Run):
         return version
 
     def log_artifact(self, source: Any, name: str | None = None) -> Artifact:
-        """Keep a file, folder, DataFrame or figure under ``name``; the same name again replaces it."""
+        """Keep a file, folder, table, figure, list or dict under ``name``; the same name again replaces it.
+
+        Figures of matplotlib, PIL, plotly, altair and whatever shows itself in a notebook are kept with a
+        picture. A text with line breaks is kept as text, any other names a path.
+        """
         if name is not None:
-            checked_name(name, "an artifact")
+            _check_artifact(name)
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
             return self._kept(stored(self._objects, source, name), free=name is None)
 
+    def log_text(self, text: str, name: str = "text.txt") -> Artifact:
+        """Keep a text under ``name``; the same name again replaces it."""
+        _check_artifact(name)
+        with self._objects.holding():
+            return self._kept(stored_text(self._objects, text, name), free=False)
+
     def log_model(self, estimator: Any, input_example: Any = None, name: str = "model") -> Artifact:
         """Keep a fitted estimator, without pickle, with its signature and rows of ``input_example``."""
-        checked_name(name, "an artifact")
+        _check_artifact(name)
         if self._save_model is None:
             raise Failed("models cannot be stored here", "open the run through a project")
         with self._objects.holding():
@@ -211,6 +221,12 @@ class ActiveRun(Run):
     def _see(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+
+def _check_artifact(name: str) -> None:
+    # its last part names the file that a checkout writes
+    if checked_name(name, "an artifact").rpartition("/")[2] in ("", ".", ".."):
+        raise BadInput(f"{name!r} cannot name an artifact", "end it with the name of a file")
 
 
 _active: weakref.WeakSet[ActiveRun] = weakref.WeakSet()

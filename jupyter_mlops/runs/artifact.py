@@ -1,4 +1,4 @@
-"""Artifacts: files, folders, tables, figures and models that a run keeps. Made by ``ActiveRun``."""
+"""Artifacts: files, folders, tables, figures, texts and models that a run keeps. Made by ``ActiveRun``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..charts import Figure, Rule, Series
+from ..charts import Figure, GraphNode, Rule, Series
+from ..datasets.progress import progress
 from ..datasets.source import opened
 from ..errors import BadInput, Failed
 from ..objects import Objects
 from ..value import Value
+from .pictures import Drawn, Picture, drawn, media_of, shown_file
+from .plain import plain
 
 _TABLES = ("DataFrame", "LazyFrame", "Table", "RecordBatch")
-_PICTURES = {".png": "image/png", ".svg": "image/svg+xml", ".pdf": "application/pdf"}
+_LARGEST_PICTURE = 20_000_000
 
 
 class SavedModel(Protocol):
@@ -45,7 +48,11 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Artifact(Value):
-    """What a run keeps by name: ``file``, ``folder``, ``table``, ``figure``, ``picture`` or ``model``."""
+    """What a run keeps by name.
+
+    ``kind`` is ``file``, ``folder``, ``table``, ``model``, ``json``, ``text``, ``picture``, ``figure`` (one
+    of ours) or ``chart`` (one of another library, as it describes itself).
+    """
 
     name: str
     kind: str
@@ -58,7 +65,7 @@ class Artifact(Value):
         """Return the content, verified.
 
         Bytes of a file or picture, the path of a read-only copy of a folder, a pandas DataFrame of a table, a
-        figure, or the estimator of a model.
+        figure, the estimator of a model, a text, or what JSON holds.
         """
         keeper = self._bound()
         if self.kind == "model":
@@ -76,7 +83,23 @@ class Artifact(Value):
             return pandas.read_parquet(io.BytesIO(keeper.objects.read(self.digest)))
         if self.kind == "figure":
             return _figure(json.loads(keeper.objects.read(self.digest)))
+        if self.kind in ("json", "chart"):
+            return json.loads(keeper.objects.read(self.digest))
+        if self.kind == "text":
+            return keeper.objects.read(self.digest).decode()
         return keeper.objects.read(self.digest)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether ``picture`` has something to show."""
+        return self.kind == "figure" or "picture" in self.detail
+
+    def picture(self) -> Picture | Figure | None:
+        """Return what it looks like, verified: a figure of ours, or an image that browsers show."""
+        if self.kind == "figure":
+            return _figure(json.loads(self._bound().objects.read(self.digest)))
+        beside = self.detail.get("picture")
+        return Picture(beside["media"], self._bound().objects.read(beside["digest"])) if beside else None
 
     def checkout(self, path: str | Path) -> Path:
         """Write the stored bytes to ``path`` and return it.
@@ -111,45 +134,81 @@ class Artifact(Value):
 
 def stored(objects: Objects, source: Any, name: str | None) -> Artifact:
     """Make the bytes of ``source`` durable and describe them; raises ``BadInput`` for what cannot be kept."""
+    if isinstance(source, str) and "\n" in source:
+        return stored_text(objects, source, name)
+    if isinstance(source, str | Path):
+        return _of_path(objects, source, name)
     if isinstance(source, Figure):
-        data = json.dumps(source.to_dict(), ensure_ascii=False, sort_keys=True).encode()
+        data = _json(source.to_dict(), sort_keys=True)
         return _of_bytes(objects, name or "figure", "figure", data, {"alt": source.alt})
-    if callable(getattr(source, "savefig", None)):
-        return _picture(objects, source, name or "figure.png")
     if type(source).__name__ in _TABLES:
-        name = name or "table"
-    elif not isinstance(source, str | Path):
-        raise BadInput(
-            f"a {type(source).__name__} cannot be an artifact",
-            "give a path, a DataFrame, or a figure; save anything else to a file first",
-        )
+        return _of_path(objects, source, name or "table")
+    if isinstance(source, Mapping | list | tuple):
+        name = name or "data.json"
+        return _of_bytes(objects, name, "json", _json(plain(source, f"artifact {name}")), {})
+    if isinstance(source, bytes) and name is not None:
+        return _of_bytes(objects, name, "file", source, _shown(source))
+    if (figure := drawn(source, name)) is not None:
+        return _of_drawn(objects, figure)
+    raise BadInput(
+        f"a {type(source).__name__} cannot be an artifact",
+        "give a path, a DataFrame, a figure, a list or dict; save anything else to a file first",
+    )
+
+
+def stored_text(objects: Objects, text: str, name: str | None) -> Artifact:
+    """Make a text durable and describe it."""
+    return _of_bytes(objects, name or "text.txt", "text", text.encode("utf-8", "replace"), {})
+
+
+def _of_path(objects: Objects, source: Any, name: str | None) -> Artifact:
     with opened(name or "", source, None, objects) as found:
-        with objects.batch() as batch:
-            kept = found.store(objects, batch, lambda _: None)
+        media = shown_file(found.readable) if found.kind == "file" and found.readable else None
+        with objects.batch() as batch, progress(found.name, found.size) as advance:
+            kept = found.store(objects, batch, advance)
         if found.kind == "folder":
             return Artifact(name or found.name, "folder", kept.digest, kept.bytes, {"files": kept.files})
-        return Artifact(name or found.name, found.kind, kept.only, kept.bytes, {"source": found.name})
+        detail: dict[str, Any] = {"source": found.name}
+        if media is not None and kept.bytes <= _LARGEST_PICTURE:
+            detail["picture"] = {"media": media, "bytes": kept.bytes, "digest": kept.only}
+        return Artifact(name or found.name, found.kind, kept.only, kept.bytes, detail)
 
 
-def _picture(objects: Objects, figure: Any, name: str) -> Artifact:
-    suffix = Path(name).suffix.lower()
-    if suffix not in _PICTURES:
-        name, suffix = f"{name}.png", ".png"
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix[1:], bbox_inches="tight")
-    return _of_bytes(objects, name, "picture", buffer.getvalue(), {"media": _PICTURES[suffix]})
+def _of_drawn(objects: Objects, figure: Drawn) -> Artifact:
+    detail = dict(figure.detail)
+    picture = figure.picture or Picture(str(detail.get("media", "")), figure.data)
+    with objects.batch() as batch:
+        digest = batch.put_bytes(figure.data)
+        if figure.picture is not None or figure.kind == "picture":
+            beside = batch.put_bytes(picture.data)
+            detail["picture"] = {**picture.to_dict(), "digest": beside}
+    return Artifact(figure.name, figure.kind, digest, len(figure.data), detail)
 
 
 def _of_bytes(objects: Objects, name: str, kind: str, data: bytes, detail: Mapping[str, Any]) -> Artifact:
-    return Artifact(name, kind, objects.put_bytes(data), len(data), detail)
+    digest = objects.put_bytes(data)
+    if "picture" in detail:
+        detail = {"picture": {**detail["picture"], "digest": digest}}
+    return Artifact(name, kind, digest, len(data), detail)
+
+
+def _shown(data: bytes) -> dict[str, Any]:
+    media = media_of(data)
+    return {"picture": Picture(media, data).to_dict()} if media else {}
+
+
+def _json(document: Any, sort_keys: bool = False) -> bytes:
+    return json.dumps(document, ensure_ascii=False, sort_keys=sort_keys).encode()
 
 
 def _figure(document: Mapping[str, Any]) -> Figure:
     listed: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in document.items()
-        if name not in ("series", "rules")
+        if name not in ("series", "rules", "nodes", "edges")
     }
     series = tuple(Series(s["name"], tuple(s["x"]), tuple(s["y"])) for s in document["series"])
     rules = tuple(Rule(r["label"], r["value"], r["axis"]) for r in document["rules"])
-    return Figure(series=series, rules=rules, **listed)
+    nodes = tuple(GraphNode(**node) for node in document.get("nodes", ()))
+    edges = tuple((start, end) for start, end in document.get("edges", ()))
+    return Figure(series=series, rules=rules, nodes=nodes, edges=edges, **listed)

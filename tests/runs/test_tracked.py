@@ -92,7 +92,7 @@ def test_artifacts_come_back_as_what_they_were(make_project, tmp_path: Path) -> 
         run.log_artifact(frame, "page.html")  # the same name again replaces
         for wrong, message in [
             (object(), "cannot be an artifact"),
-            ([1], "a list cannot"),
+            (3, "a int cannot"),
             (b"x", "a bytes cannot"),
         ]:
             with pytest.raises(BadInput, match=message):

@@ -90,8 +90,10 @@ class Shelf:
                 yield f"run:{row['id']}", row["digest"], tree
         for row in self.store.all("SELECT id, notebook_digest FROM sweeps"):
             yield f"sweep:{row['id']}", row["notebook_digest"], False
-        for row in self.store.all("SELECT run, kind, digest FROM run_artifacts"):
+        for row in self.store.all("SELECT run, kind, digest, detail FROM run_artifacts"):
             yield f"run:{row['run']}", row["digest"], row["kind"] in _TREES
+            if "picture" in (detail := json.loads(row["detail"])):
+                yield f"run:{row['run']}", detail["picture"]["digest"], False
         for table in ("run_inputs", "run_outputs"):
             for row in self.store.all(f"SELECT DISTINCT ref, digest FROM {table}"):  # noqa: S608 ours
                 yield f"data:{row['ref']}", row["digest"], True

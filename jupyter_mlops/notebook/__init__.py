@@ -1,4 +1,4 @@
-"""The notebook face: magics, their completion, and the approvals panel. For ``%load_ext``."""
+"""The notebook face: magics, their completion, and the panels. For ``%load_ext``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Any
 
 def load(ipython: Any) -> None:
     """Register the magics and the matcher in a running IPython; a second time changes nothing."""
+    from ..runs import Leaderboard
     from .completion import matcher
+    from .leaderboard import panel_bundle
     from .magics import MLOpsMagics
 
     unload(ipython)
     magics = MLOpsMagics(ipython)
     ipython.register_magics(magics)
     ipython.Completer.custom_matchers.append(matcher(ipython, magics.project))
+    _bundles(ipython).for_type(Leaderboard, panel_bundle(magics.project))
 
 
 def unload(ipython: Any) -> None:
     """Remove what ``load`` registered, and close the project that the magics hold open."""
+    from ..runs import Leaderboard
     from .completion import IDENTIFIER
     from .magics import MLOpsMagics
 
@@ -28,3 +32,8 @@ def unload(ipython: Any) -> None:
         held.close()
         for kind in ("line", "cell"):
             ipython.magics_manager.magics[kind].pop("mlops", None)
+        _bundles(ipython).pop(Leaderboard, None)
+
+
+def _bundles(ipython: Any) -> Any:
+    return ipython.display_formatter.mimebundle_formatter

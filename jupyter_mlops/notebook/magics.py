@@ -41,10 +41,12 @@ class MLOpsMagics(Magics):
             if cell is not None:
                 session.project = self.project()
                 return track(shell, session, words, cell)
-            if words[:1] == ["approvals"] and len(words) == 1:
+            if words == ["approvals"]:
                 from .panel import ApprovalsPanel
 
                 return ApprovalsPanel(self.project())
+            if words == ["runs"]:
+                return self.project().runs.leaderboard()
             return self._call(session, words)
         except MLOpsError as error:
             raise UsageError(str(error)) from None

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ..commands.session import Session
 from ..commands.table import Verb, registered
-from ..errors import BadInput, Conflict, MLOpsError, Refused
+from ..errors import BadInput, Conflict, MLOpsError, NotFound, Refused
 from ..people import Identity, Role
 from ..project import Project
 from ..store import Event
@@ -148,12 +148,57 @@ def runs(project: Project, asked: Asked) -> Page:
 
 
 def run(project: Project, asked: Asked) -> Page:
-    """One run."""
+    """One run, with the notebook as it was executed."""
     found = ask(project, "runs show", asked.words)
     trail = [("Runs", "runs")]
     if found.sweep:
         trail.append((f"sweep {found.sweep}", f"sweeps/{found.sweep}"))
-    return _one(asked, found, "runs", trail)
+    page = _one(asked, found, "runs", trail)
+    frame = f"{found.path}/notebook/content" if found.info.executed_digest else ""
+    data = {**page.data, "run": found, "frame": frame, "anchor": _anchor(found)}
+    return replace(page, template="run.html", data=data)
+
+
+def run_notebook(project: Project, asked: Asked) -> Page:
+    """The notebook of a run as it was executed, at the cell that failed."""
+    found = ask(project, "runs show", asked.words)
+    if found.info.executed_digest is None:
+        raise NotFound(f"run {found.id} executed no notebook", "it was recorded by hand, or never started")
+    data = {
+        "run": found,
+        "frame": f"{found.path}/notebook/content",
+        "anchor": _anchor(found),
+        "steps": [("Runs", "runs"), (f"run {found.id}", found.path)],
+    }
+    return Page("notebook.html", f"Executed notebook of run {found.id}", data, "runs")
+
+
+def run_notebook_content(project: Project, asked: Asked) -> str:
+    """The executed notebook alone, for the sandboxed frame of a page."""
+    from ..views.executed import notebook_page
+
+    found = ask(project, "runs show", asked.words)
+    document = found.executed_notebook()
+    if document is None:
+        raise NotFound(f"run {found.id} executed no notebook")
+    return notebook_page(document, f"Executed notebook of run {found.id}")
+
+
+def run_comparison(project: Project, asked: Asked) -> Page:
+    """Two runs side by side, down to the cells of their notebooks."""
+    one, other = asked.words
+    found = ask(project, "runs compare", (one, other))
+    steps = [("Runs", "runs"), (f"run {found.runs[0].id}", found.runs[0].path)]
+    page = _one(asked, found, "runs", steps)
+    return replace(page, data={**page.data, "other": found.runs[1]})
+
+
+def _anchor(found: Any) -> str:
+    from ..views.executed import anchor_of
+
+    if found.error is None or found.error.cell is None or found.info.executed_digest is None:
+        return ""
+    return anchor_of(found.executed_notebook() or {}, found.error.cell)
 
 
 def sweep(project: Project, asked: Asked) -> Page:

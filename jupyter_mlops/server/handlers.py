@@ -17,6 +17,7 @@ from tornado import web
 
 from ..errors import BadInput, MLOpsError, NotFound
 from ..project import Project
+from ..views.executed import POLICY as FRAMED
 from .contents import Asked, Content, Page, ask, refusal, welcome
 from .identity import actor_of
 
@@ -204,6 +205,28 @@ def shows(content: Content, noun: str) -> type[PageHandler]:
             await self.show(content, *words)
 
     return Shows
+
+
+def frames(content: Callable[[Project, Asked], str], noun: str) -> type[PageHandler]:
+    """Return the handler of a document from outside, for a sandboxed frame: it may run and fetch nothing."""
+
+    class Frames(PageHandler):
+        @property
+        def content_security_policy(self) -> str:
+            # in a browser tab of its own it is in the same sandbox as in the frame
+            return f"{FRAMED}; sandbox; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+
+        @guarded("read", noun)
+        async def get(self, *words: str) -> None:
+            try:
+                asked = Asked(tuple(map(self.fit, words)), {}, self._link)
+                text = await self.in_project(lambda project: content(project, asked))
+            except MLOpsError as error:
+                self._answer(refusal(error))
+                return
+            self.finish(text)
+
+    return Frames
 
 
 def acts(verb: str, noun: str, content: Content, fields: tuple[str, ...] = ()) -> type[PageHandler]:

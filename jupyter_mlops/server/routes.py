@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import contents
-from .handlers import NoSuchEndpoint, NoSuchPage, acts, checks, reads, shows, writes
+from .handlers import NoSuchEndpoint, NoSuchPage, acts, checks, frames, reads, shows, writes
 
 Route = tuple[str, type[Any]]
 _NAME = r"([^/]+)"
@@ -23,6 +23,9 @@ def _pages() -> list[Route]:
         (r"/mlops/?", shows(contents.overview, "overview")),
         (r"/mlops/runs/?", shows(contents.runs, "runs")),
         (rf"/mlops/runs/{_ID}/?", shows(contents.run, "runs")),
+        (rf"/mlops/runs/{_ID}/notebook/?", shows(contents.run_notebook, "runs")),
+        (rf"/mlops/runs/{_ID}/notebook/content", frames(contents.run_notebook_content, "runs")),
+        (rf"/mlops/runs/{_ID}/compare/{_ID}/?", shows(contents.run_comparison, "runs")),
         (rf"/mlops/sweeps/{_ID}/?", shows(contents.sweep, "runs")),
         (r"/mlops/data/?", shows(contents.data_list, "data")),
         (rf"/mlops/data/{_NAME}/?", shows(contents.dataset, "data")),
@@ -51,6 +54,7 @@ def _rest() -> list[Route]:
         (rf"{api}/policy", reads("policy show", "policy")),
         (rf"{api}/runs", reads("runs list", "runs", ("where", "order", "limit", "experiment"))),
         (rf"{api}/runs/{_ID}", reads("runs show", "runs")),
+        (rf"{api}/runs/{_ID}/compare/{_ID}", reads("runs compare", "runs")),
         (rf"{api}/data", reads("data list", "data")),
         (rf"{api}/data/{_NAME}", reads("data versions", "data")),
         (rf"{api}/data/{_NAME}/{_NUMBER}", reads("data show", "data", word=_ref)),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from ..runs import Leaderboard, Run, Runs
+from ..runs import Leaderboard, Run, RunError, Runs
 from . import formats
 from .dispatch import Column, listed, listing, tabled, view, when
 from .view import Block, Cell, Heading, Picture, Table, Text, Tone, View, facts
@@ -50,7 +49,7 @@ def _(value: Leaderboard) -> View:
         return View(title, " · ".join(said), "plain", (Text(empty, "muted"),), value.path)
     said += tally(runs)
     metric = value.order.name if value.order and value.order.group == "metrics" else runs.metric
-    board = board_of(runs, metric, value.order.by if value.order else "", picked)
+    board = board_of(runs, metric, picked)
     return View(title, " · ".join(said), "plain", (board, *failures(runs)), value.path)
 
 
@@ -59,7 +58,8 @@ def _runs(items: Sequence[Run]) -> View:
     if not items:
         return listed("run", items, (), empty="`mlops run NOTEBOOK` makes one", path="runs")
     title = formats.count(len(items), "run")
-    return View(title, " · ".join([title, *tally(items)]), "plain", (board_of(items),), "runs")
+    blocks = (board_of(items), *failures(items))
+    return View(title, " · ".join([title, *tally(items)]), "plain", blocks, "runs")
 
 
 def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
@@ -97,57 +97,71 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
     return View(title, " · ".join(summary), "plain" if running else tone, blocks, sweep.path)
 
 
-def board_of(
-    runs: Sequence[Run], metric: str | None = None, order: str = "", picked: Iterable[str] = ()
-) -> Table:
-    """Return the table of ``runs``, ``metric`` first; ``order`` is the column by which they stand."""
-    measured = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    if metric in measured:
-        measured = [str(metric), *(name for name in measured if name != metric)]
+def board_of(runs: Sequence[Run], metric: str | None = None, picked: Iterable[str] = ()) -> Table:
+    """Return the table of ``runs``, the ``metric`` that decides first."""
     chosen = set(picked)
     columns = [
         Column("run", lambda run: Cell(f"✓ {run.id}" if run.id in chosen else run.id, link=run.path)),
-        Column("status", lambda run: Cell(run.status, TONES.get(run.status, "plain"))),
-        *(
-            metric_column(name, runs if name == metric else (), f"metrics.{name}" == order)
-            for name in measured[:_MOST_METRICS]
-        ),
-        *(parameter_column(name, runs, order) for name in varying(runs)[:_MOST_PARAMETERS]),
-        Column("error", error_cell),
-        Column("took", took, numeric=True),
+        *(column for _, column in columns_of(runs, metric, _MOST_METRICS, _MOST_PARAMETERS)[1:]),
     ]
-    if any(run.status == "failed" for run in runs):
-        # why runs failed must not fall off the edge of a narrow place
-        columns.insert(2, columns.pop(-2))
-    if len({run.experiment for run in runs}) > 1:
-        columns.insert(2, Column("experiment", lambda run: run.experiment))
-    if metric is None:
-        columns.append(Column("started (UTC)", lambda run: when(run.started_at or run.created_at)))
     return tabled(runs, columns)
 
 
+def columns_of(
+    runs: Sequence[Run], metric: str | None, most_metrics: int, most_parameters: int
+) -> list[tuple[str, Column]]:
+    """Return the columns that tell ``runs`` apart, each with the order it stands for; empty for none."""
+    measured = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    if metric in measured:
+        measured = [str(metric), *(name for name in measured if name != metric)]
+    columns = [
+        ("", Column("run", lambda run: Cell(run.id, link=run.path))),
+        (
+            "attributes.status",
+            Column("status", lambda run: Cell(run.status, TONES.get(run.status, "plain"))),
+        ),
+        *(
+            (f"metrics.{name}", metric_column(name, runs if name == metric else ()))
+            for name in measured[:most_metrics]
+        ),
+        *((f"parameters.{name}", parameter_column(name, runs)) for name in varying(runs)[:most_parameters]),
+        ("", Column("error", error_cell)),
+        ("attributes.duration", Column("took", took, numeric=True)),
+    ]
+    if len({run.experiment for run in runs}) > 1:
+        columns.insert(2, ("attributes.experiment", Column("experiment", lambda run: run.experiment)))
+    if metric is None:
+        started = Column("started (UTC)", lambda run: when(run.started_at or run.created_at))
+        columns.append(("attributes.started_at", started))
+    return columns
+
+
 def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
-    """Return what failed and where, equal errors once: a failed run never hides behind a long table."""
-    kinds: dict[tuple[int | None, str, str], list[Run]] = {}
+    """Return what failed and where, errors of a kind once: no failed run hides behind a long table."""
+    kinds: dict[tuple[int | None, str], list[tuple[Run, RunError]]] = {}
     for run in runs:
         if run.status == "failed" and run.error is not None:
-            kinds.setdefault((run.error.cell, run.error.name, run.error.message), []).append(run)
+            kinds.setdefault((run.error.cell, run.error.name), []).append((run, run.error))
     if not kinds:
         return ()
-    blocks: list[Block] = [Heading(f"Failed: {formats.count(sum(map(len, kinds.values())), 'run')}")]
+    failed = sum(map(len, kinds.values()))
+    blocks: list[Block] = [Heading(f"{formats.count(failed, 'run')} failed")]
     for alike in list(kinds.values())[:_MOST_FAILURES]:
-        first, error = alike[0], alike[0].error
-        if error is None:
-            continue
-        where = "outside of the cells" if error.cell is None else f"in cell {error.cell}"
-        others = f" and {formats.count(len(alike) - 1, 'more run')}" if len(alike) > 1 else ""
-        told = formats.shortened(f"{error.name}: {error.message}".rstrip(": "), 300)
+        run, error = alike[0]
+        others = [Cell(one.id, link=notebook_path(one)) for one, _ in alike[1:]]
+        more = f"the same in {', '.join(cell.text for cell in others[:8])}" if others else ""
+        if len(others) > 8:
+            more += f" and {formats.number(len(others) - 8)} more"
         blocks.append(
             facts(
-                (where, Cell(told, "bad")),
-                ("code", Cell(formats.shortened(_last_line(error.source), 120), "code")),
-                ("run", Cell(f"{first.id}{others}", link=first.path)),
-                ("executed notebook", Cell(*_executed(first))),
+                (
+                    "outside of cells" if error.cell is None else f"cell {error.cell}",
+                    Cell(formats.shortened(f"{error.name}: {error.message}".rstrip(": "), 300), "bad"),
+                ),
+                ("code", Cell(formats.shortened(failing_line(error), 120), "code")),
+                ("in", Cell(f"run {run.id}", link=run.path)),
+                ("executed notebook", executed_cell(run)),
+                ("also", Cell(more, "muted")),
             )
         )
     if len(kinds) > _MOST_FAILURES:
@@ -155,11 +169,26 @@ def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _executed(run: Run) -> tuple[str, Tone, str]:
-    """Return how one comes to the executed notebook: a link where the page is, else what to type."""
+def executed_cell(run: Run) -> Cell:
+    """Return the way to the notebook as it was executed: a link where the page is, else what to type."""
     if run.info.executed_digest is None:
-        return "", "plain", ""
-    return f"mlops runs show {run.id}", "code", notebook_path(run)
+        return Cell("")
+    return Cell(f"mlops runs show {run.id}", "code", link=notebook_path(run))
+
+
+def failing_line(error: RunError) -> str:
+    """Return the line of the cell that failed, as its traceback says; else the cell's last one."""
+    lines = [line.strip() for line in error.source.strip().split("\n") if line.strip()]
+    marked = [
+        line
+        for line in formats.clean(error.traceback, lines=True).split("\n")
+        if "---->" in line or "--> " in line
+    ]
+    for line in marked:
+        words = line.partition(">")[2].strip().partition(" ")[2].strip()
+        if words and words in lines:
+            return words
+    return lines[-1] if lines else ""
 
 
 def notebook_path(run: Run) -> str:
@@ -182,7 +211,7 @@ def took(run: Run) -> str:
     return formats.duration(run.duration) if run.duration is not None else ""
 
 
-def metric_column(name: str, ranked: Sequence[Run] = (), is_order: bool = False) -> Column:
+def metric_column(name: str, ranked: Sequence[Run] = ()) -> Column:
     """Return the column of a metric; with the runs that it ranks, each value has a bar."""
     values = [run.metrics[name] for run in ranked if math.isfinite(run.metrics.get(name, math.nan))]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
@@ -200,7 +229,7 @@ def metric_column(name: str, ranked: Sequence[Run] = (), is_order: bool = False)
     return Column(name, show, numeric=True)
 
 
-def parameter_column(name: str, runs: Sequence[Run], order: str = "") -> Column:
+def parameter_column(name: str, runs: Sequence[Run]) -> Column:
     """Return the column of a parameter."""
     values = [run.parameters[name] for run in runs if name in run.parameters]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -261,8 +290,3 @@ def _size(value: Runs) -> str:
 
 def _known(run: Run, metric: str) -> bool:
     return run.status == "finished" and math.isfinite(run.metrics.get(metric, math.nan))
-
-
-def _last_line(source: str) -> str:
-    lines: list[Any] = [line for line in source.strip().split("\n") if line.strip()]
-    return str(lines[-1]).strip() if lines else ""

@@ -56,8 +56,19 @@ def kolmogorov_smirnov(
             # where its sum underflows scipy takes the asymptotic law by itself and warns
             warnings.simplefilter("ignore", RuntimeWarning)
             return Outcome(statistic, float(stats.ks_2samp(few, many, method="exact").pvalue))
-    # the one-sample law of an effective size (Smirnov 1948), as in scipy's asymptotic mode
-    return Outcome(statistic, float(stats.kstwo.sf(statistic, np.round(n * m / (n + m)))))
+    return Outcome(statistic, gap_probability(statistic, n, m))
+
+
+def gap_probability(statistic: float, rows: int, current_rows: int) -> float:
+    """Return how probable a gap as large is without any difference, between samples of so many numbers.
+
+    The one-sample law of an effective size (Smirnov 1948), as in scipy's asymptotic mode.
+    """
+    from scipy import stats
+
+    if statistic == 0.0:
+        return 1.0
+    return float(stats.kstwo.sf(statistic, round(rows * current_rows / (rows + current_rows))))
 
 
 def pooled(reference: Numbers, current: Numbers) -> tuple[Numbers, Numbers]:

@@ -81,10 +81,7 @@ def _told(value: TableDiff, before: str, after: str) -> Iterator[Block]:
         yield Heading("Values")
         yield _columns(changed, value.unchanged + value.changed)
         if any(column.shift is not None and column.shift.distribution is not None for column in changed):
-            shapes = f"Shapes: {before} (grey) → {after} (blue)."
-            tests = " Shifts: Kolmogorov-Smirnov D, Cramér's V, judged as drift is."
-            judged = any(column.shift is not None and column.shift.method for column in changed)
-            yield Text(shapes + (tests if judged else ""), "muted")
+            yield Text(_explained(changed, value.sampled, before, after), "muted")
     if others and (changed or not value.same):
         yield Text(_unchanged(others), "muted")
     if value.changed_rows:
@@ -97,6 +94,18 @@ def _told(value: TableDiff, before: str, after: str) -> Iterator[Block]:
         if rows:
             yield Heading(f"{name} rows{_of(len(rows), count)}")
             yield _rows(rows, value.key, "good" if name == "Added" else "bad")
+
+
+def _explained(changed: Sequence[ColumnDiff], sampled: int, before: str, after: str) -> str:
+    """Return what the shapes and shifts of a table are, and which of them are not of all rows."""
+    rows = f", from {formats.count(sampled, 'evenly spaced row')} of each" if sampled else ""
+    said = [f"Shapes: {before} (grey) → {after} (blue){rows}."]
+    shifts = [column.shift for column in changed if column.shift is not None]
+    if any(shift.method for shift in shifts):
+        said.append("Shifts: Kolmogorov-Smirnov D, Cramér's V, judged as drift is.")
+    if any(shift.estimate for shift in shifts):
+        said.append("≈ is an estimate, because the tables do not fit into memory.")
+    return " ".join(said)
 
 
 def _matched(value: TableDiff) -> str:
@@ -204,7 +213,8 @@ def _shift(column: ColumnDiff) -> Cell:
         return Cell("")
     if shift.effect is None or shift.status == "missing share":
         return Cell(shift.status, "warning" if shift.shifted else "muted")
-    effect = f"{'D' if shift.method.startswith('K') else 'V'} {formats.metric(shift.effect, 2)}"
+    about = "≈ " if shift.estimate else ""
+    effect = f"{'D' if shift.method.startswith('K') else 'V'} {about}{formats.metric(shift.effect, 2)}"
     return Cell(f"shifted, {effect}", "warning") if shift.shifted else Cell(effect, "muted")
 
 

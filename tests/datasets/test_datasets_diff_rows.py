@@ -10,15 +10,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from jupyter_mlops.datasets.diff import memory
 from jupyter_mlops.datasets.diff import spill as parts
 from jupyter_mlops.errors import StoreFailed
 from jupyter_mlops.project import Project
+from jupyter_mlops.views import to_text, view
 
 VALUES = {
     "small": (pl.Int64, st.integers(-3, 3)),
@@ -248,3 +252,75 @@ def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left_behind(make_proje
     assert list((project.objects.folder / "tmp").iterdir()) == []
     monkeypatch.undo()
     assert project.datasets.diff(*versions).summary == "1 row removed"
+
+
+@pytest.mark.parametrize("added", [0, 100])
+def test_shifts_of_a_large_table_are_those_of_all_its_rows(make_project, monkeypatch, added: int) -> None:
+    """A sample of other rows on each side would see a shift where nothing changed."""
+    rows = 300_000
+    rng = np.random.default_rng(3)
+    before = pl.DataFrame(
+        {"id": range(rows), "x": rng.normal(size=rows), "y": rng.normal(size=rows).round(3),
+         "few": rng.integers(0, 3, rows), "city": rng.choice(["a", "b", "c"], rows),
+         "still": rng.random(rows)}
+    )  # fmt: skip
+    first = pl.col("id") < 1_000
+    after = before.with_columns(
+        x=pl.when(first).then(pl.col("x") + 1).otherwise("x"),
+        few=pl.when(first).then(7).otherwise("few"),
+        city=pl.when(first).then(pl.lit("d")).otherwise("city"),
+    )
+    after = pl.concat([after, before.head(added).with_columns(pl.col("id") + rows, pl.col("y") * 3)])
+    after = after.sample(fraction=1, shuffle=True, seed=1)
+    project = make_project()
+    versions = [project.datasets.commit("t", table, key="id") for table in (before, after)]
+    whole = project.datasets.diff(*versions)
+    for name in ("x", "y"):
+        expected = stats.ks_2samp(before[name], after[name], method="asymp")
+        shift = whole.columns[name].shift
+        if not added and name == "y":
+            assert shift is None
+            continue
+        assert shift.effect == pytest.approx(expected.statistic, rel=1e-9)
+        assert shift.p_value == pytest.approx(expected.pvalue, rel=1e-6)
+        assert not shift.estimate
+    for name in ("few", "city"):
+        table = pd.crosstab(
+            np.repeat(["before", "after"], [rows, rows + added]),
+            np.concatenate([before[name], after[name]]),
+        )
+        shift = whole.columns[name].shift
+        assert shift.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+        assert shift.method == "chi-square"
+    text = " ".join(to_text(view(whole)).split())
+    assert "from 100,000 evenly spaced rows of each" in text
+    assert "estimate" not in text
+    assert whole.to_dict()["distributions_sampled"] == 100_000
+
+    monkeypatch.setattr(memory, "available", lambda: 4_000_000)
+    cut = project.datasets.diff(*versions)
+    assert (cut.changed, cut.added) == (whole.changed, whole.added)
+    for name in ("x", "few", "city"):
+        shift = cut.columns[name].shift
+        assert shift.estimate
+        assert shift.effect == pytest.approx(whole.columns[name].shift.effect, abs=3e-4)
+        assert shift.method == whole.columns[name].shift.method
+    if added:
+        assert cut.columns["still"].shift.effect < 2 * added / rows
+    else:
+        assert cut.columns["still"].shift is None
+    text = " ".join(to_text(view(cut)).split())
+    assert "≈ is an estimate, because the tables do not fit into memory" in text
+
+
+def test_a_number_that_is_unmoved_among_moved_ones_has_no_shift(make_project) -> None:
+    """Rows in another order, a value that changed and changed back elsewhere: the distribution is one."""
+    rows = 250_000
+    before = pl.DataFrame({"id": range(rows), "x": pl.Series(range(rows)) % 1000})
+    after = before.with_columns(x=pl.when(pl.col("id") < 2_000).then((pl.col("x") + 1) % 1000).otherwise("x"))
+    project = make_project()
+    versions = [project.datasets.commit("t", table, key="id") for table in (before, after)]
+    diff = project.datasets.diff(*versions)
+    assert diff.columns["x"].changed == 2_000
+    assert diff.columns["x"].shift.effect == 0
+    assert diff.columns["x"].shift.p_value == 1

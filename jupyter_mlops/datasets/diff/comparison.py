@@ -26,6 +26,7 @@ from .rows import Plan, count_rows
 from .schema import one_to_one, possible_renames, schema_changes, shared_columns
 from .side import Side
 from .spill import count_spilled, needed
+from .spread import BinnedSpreads, Spreads, WholeSpreads
 from .tally import EXAMPLES, Samples, Tally
 from .value import (
     CellExample,
@@ -40,6 +41,7 @@ from .value import (
 if TYPE_CHECKING:
     import polars as pl
 
+_Both = tuple[Samples, Samples]
 Files = Callable[[DatasetVersion], Sequence[Entry]]
 Scratch = Callable[[], AbstractContextManager[Path]]
 _MOST_TABLES = 20  # of a folder that are compared row by row
@@ -188,12 +190,12 @@ class _Comparison:
     def made(self) -> TableDiff:
         """Return what differs."""
         key = chosen(self._settings.key, self._settings.remembered, self._shared, self._before, self._after)
-        plan, tally, samples = self._counted(key)
+        plan, tally, samples, spreads = self._counted(key)
         if key.matched == INFERRED and tally.repeated:
             key = Key(
                 (), WHOLE, f"{key.columns[0].name} is there repeatedly, so rows are compared as a whole"
             )
-            plan, tally, samples = self._counted(key)
+            plan, tally, samples, spreads = self._counted(key)
         if self._settings.tolerance is not None and not key.columns:
             raise BadInput(
                 "rows compared as a whole have no tolerance",
@@ -212,14 +214,15 @@ class _Comparison:
             repeated=tally.repeated if key.columns else 0,
             reordered=self._is_reordered(tally),
             schema=schema_changes(self._before, self._after, self._types, renamed),
-            columns=self._columns(plan, tally, samples),
+            columns=self._columns(plan, tally, samples, spreads),
             added_rows=_rows(self._after, tally.added_at),
             removed_rows=_rows(self._before, tally.removed_at),
             changed_rows=self._changed_rows(tally),
             notes=tuple(self._notes(key, tally)),
+            sampled=_sampled(samples),
         )
 
-    def _counted(self, key: Key) -> tuple[Plan, Tally, tuple[Samples, Samples]]:
+    def _counted(self, key: Key) -> tuple[Plan, Tally, _Both, Spreads | None]:
         before, after, settings = self._before, self._after, self._settings
         plan = Plan(self._shared, key.columns, possible_renames(before, after), settings.tolerance)
         tally = Tally(renamed=set(plan.renamed))
@@ -228,11 +231,16 @@ class _Comparison:
         if not self._shared:
             tally.take_removed(before.height, range(min(before.height, EXAMPLES)))
             tally.take_added(after.height, range(min(after.height, EXAMPLES)))
-            return plan, tally, samples
+            return plan, tally, samples, None
+        # small samples are all the rows there are
+        large = any(each.step > 1 for each in samples)
+        spreads: Spreads | None = None
         if needed(before, after, plan) <= settings.memory:
+            spreads = WholeSpreads(samples) if large else None
             with _bar(1 + width, "column") as advance:
-                count_rows(before, after, plan, tally, samples, lambda: advance(1))
+                count_rows(before, after, plan, tally, samples, spreads, lambda: advance(1))
         else:
+            spreads = BinnedSpreads(samples) if large else None
             rows = before.height + after.height
             with settings.scratch() as folder, _bar(2 * rows, "row") as advance, _on_disk():
                 count_spilled(
@@ -241,11 +249,12 @@ class _Comparison:
                     plan,
                     tally,
                     samples,
+                    spreads,
                     folder=folder,
                     memory=settings.memory,
                     advance=advance,
                 )
-        return plan, tally, samples
+        return plan, tally, samples, spreads
 
     def _is_reordered(self, tally: Tally) -> bool:
         """Say whether the order of the rows is all that differs between them."""
@@ -259,8 +268,10 @@ class _Comparison:
             for column in self._shared
         )
 
-    def _columns(self, plan: Plan, tally: Tally, samples: tuple[Samples, Samples]) -> dict[str, ColumnDiff]:
-        shifts = self._shifts(plan, tally, samples)
+    def _columns(
+        self, plan: Plan, tally: Tally, samples: _Both, spreads: Spreads | None
+    ) -> dict[str, ColumnDiff]:
+        shifts = self._shifts(plan, tally, samples, spreads)
         found = {}
         for column in self._shared:
             cells = tally.cells.get(column.before)
@@ -279,7 +290,7 @@ class _Comparison:
             )
         return found
 
-    def _shifts(self, plan: Plan, tally: Tally, samples: tuple[Samples, Samples]) -> dict[str, Shift]:
+    def _shifts(self, plan: Plan, tally: Tally, samples: _Both, spreads: Spreads | None) -> dict[str, Shift]:
         """Return the shift of every column whose values may be distributed otherwise than before."""
         from .shift import tested, verdicts
 
@@ -300,6 +311,7 @@ class _Comparison:
                 rows,
                 policy,
                 exact=None if len(moved) <= _MANY_COLUMNS else False,
+                spread=spreads.of_column(column.before) if spreads is not None else None,
             )
             for column in moved
         ]
@@ -328,6 +340,13 @@ class _Comparison:
 
 def _rows(side: Side, positions: Sequence[int]) -> tuple[Mapping[str, Any], ...]:
     return tuple(dict(zip(side.names, row, strict=True)) for row in side.rows(positions))
+
+
+def _sampled(samples: _Both) -> int:
+    if all(each.step == 1 for each in samples):
+        return 0
+    taken = [sum(map(len, parts)) for each in samples for parts in each.values.values()]
+    return max(taken, default=0)
 
 
 def _differ(one: pl.Series, other: pl.Series) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .alike import alike
 from .matching import Matching, by_codes, matched
 from .side import Rows
+from .spread import Spreads
 from .tally import EXAMPLES, CellChange, CellTally, Samples, Tally
 
 if TYPE_CHECKING:
@@ -57,9 +58,13 @@ def count_rows(
     plan: Plan,
     tally: Tally,
     samples: tuple[Samples, Samples] | None,
+    spreads: Spreads | None,
     advance: Callable[[], None],
 ) -> None:
-    """Compare the rows of both sides, adding to ``tally`` what was found and to ``samples`` what was seen."""
+    """Compare the rows of both sides.
+
+    What was found is added to ``tally``, what was seen to ``samples``, how it lies to ``spreads``.
+    """
     import polars as pl
 
     keys: pl.DataFrame | None = None
@@ -78,7 +83,7 @@ def count_rows(
         found = by_codes(_codes(before, after, plan.shared, 0), _codes(before, after, plan.shared, 1))
     advance()
     _count_matches(found, before, after, plan, tally)
-    _Cells(before, after, found, plan, tally, keys, samples).count(advance)
+    _Cells(before, after, found, plan, tally, keys, samples, spreads).count(advance)
 
 
 def _keys(before: pl.DataFrame, after: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -191,7 +196,9 @@ class _Cells:
         tally: Tally,
         keys: pl.DataFrame | None,
         samples: tuple[Samples, Samples] | None,
+        spreads: Spreads | None,
     ) -> None:
+        self._spreads = spreads
         self._before, self._after, self._found = before, after, found
         self._plan, self._tally, self._keys, self._samples = plan, tally, keys, samples
 
@@ -226,8 +233,14 @@ class _Cells:
             self._samples[1].take(column.after, 0, other)
         if not self._found.in_place:
             other = other.rechunk()
-        differs = self._differs(one, other)
+        differs = self._differs(one, other, self._plan.tolerance)
         rows = np.flatnonzero(differs)
+        if self._spreads is not None:
+            # what is equal within a tolerance is another value all the same
+            others = rows if self._plan.tolerance is None else np.flatnonzero(self._differs(one, other, None))
+            gone = np.concatenate([self._found.removed, self._found.repeated[0], others])
+            new = np.concatenate([self._found.added, self._found.repeated[1], self._found.at[others]])
+            self._spreads.take(column.before, column.after, (one, other), gone, new)
         here = rows[:EXAMPLES]
         there = self._found.at[here]
         keys = self._keys[here].rows() if self._keys is not None else [()] * len(here)
@@ -242,14 +255,13 @@ class _Cells:
         self._tally.cells.setdefault(column.before, CellTally()).add(len(rows), first)
         return differs
 
-    def _differs(self, one: pl.Series, other: pl.Series) -> Mask:
+    def _differs(self, one: pl.Series, other: pl.Series, tolerance: float | None) -> Mask:
         """Say for each row on the first side whether it has a partner that holds another value."""
         import numpy as np
 
         differs = np.zeros(len(one), np.bool_)
         if not self._found.pairs:
             return differs
-        tolerance = self._plan.tolerance
         tolerant = tolerance is not None and one.dtype.is_numeric() and other.dtype.is_numeric()
         left, right = alike(one, other)
         placed, plain = self._placed(right), self._placed(other)
@@ -282,7 +294,7 @@ class _Cells:
 
     def _is_same(self, before: int, after: int) -> bool:
         one, other = self._before.column(before), self._after.column(after)
-        return not self._differs(one, other).any()
+        return not self._differs(one, other, self._plan.tolerance).any()
 
 
 def _close(one: pl.Series, other: pl.Series, tolerance: float) -> pl.Series:

@@ -1,7 +1,8 @@
 """Shifts: how the distribution of a column changed between two versions. Called by ``comparison``.
 
-The same tests, policy and floors as drift has, over evenly spaced rows of each version. Times, keys and texts
-that name their rows differ by nature, so they get a picture and no verdict.
+The same tests, policy and floors as drift has, over all rows; only the pictures of large tables are drawn
+from evenly spaced rows. Times, keys and texts that name their rows differ by nature, so they get a picture
+and no verdict.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...statistics import (
-    MOST_CATEGORIES,
     DriftPolicy,
     Evidence,
     binned_shares,
@@ -19,10 +19,12 @@ from ...statistics import (
     count_rows,
     cramers_v,
     few_integers,
+    gap_probability,
     kolmogorov_smirnov,
     missing_share,
     pooled,
 )
+from .spread import Categories, Gap, Spread, categories_of, kind_of, sorted_numbers
 from .value import Distribution, Shift
 
 if TYPE_CHECKING:
@@ -52,30 +54,50 @@ def tested(
     rows: tuple[int, int],
     policy: DriftPolicy,
     exact: bool | None,
+    spread: Spread | None,
 ) -> Tested:
     """Compare two samples of a column; ``missing`` of ``rows`` are counted over all of it.
 
-    ``exact`` says whether to compute exact probabilities, None those of small samples.
+    ``spread`` is what was measured over all rows, None where the samples are all rows. ``exact`` says whether
+    to compute exact probabilities, None those of small samples.
     """
     absent = missing_share(missing, rows, policy)
     if absent is not None and not absent.effect:
         absent = None
-    kinds = _kind(before.dtype), _kind(after.dtype)
+    kinds = kind_of(before.dtype), kind_of(after.dtype)
     if kinds[0] != kinds[1] or kinds[0] == "other":
         status = "not compared" if kinds[0] == kinds[1] else "type changed"
         return Tested(Shift(status), missing=absent)
     if kinds[0] == "categories":
-        return replace(_categories(_counts(before), _counts(after), policy), missing=absent)
-    left, right = _numbers(before), _numbers(after)
+        counted = spread.categories if spread is not None else None
+        found = _categories(counted or categories_of(before, after), policy)
+    else:
+        found = _measured(before, after, kinds[0], policy, exact, spread)
+    is_estimate = spread is not None and spread.estimate and found.shift.effect is not None
+    return replace(found, shift=replace(found.shift, estimate=is_estimate), missing=absent)
+
+
+def _measured(
+    before: pl.Series,
+    after: pl.Series,
+    kind: str,
+    policy: DriftPolicy,
+    exact: bool | None,
+    spread: Spread | None,
+) -> Tested:
+    left, right = sorted_numbers(before), sorted_numbers(after)
     if not len(left) or not len(right):
-        return Tested(Shift("no values"), missing=absent)
-    few = few_integers(left, right) if kinds[0] == "numbers" else None
+        return Tested(Shift("no values"))
+    if kind == "times":
+        return Tested(Shift("times", distribution=_times(left, right, before.dtype)))
+    if spread is not None and spread.categories is not None:
+        return _categories(spread.categories, policy)
+    if spread is not None and spread.gap is not None:
+        return _numeric(left, right, policy, exact, spread.gap)
+    few = few_integers(left, right)
     if few is not None:
-        return replace(_categories(*few, policy), missing=absent)
-    if kinds[0] == "times":
-        shape = _times(left, right, before.dtype)
-        return Tested(Shift("times", distribution=shape), missing=absent)
-    return replace(_numeric(left, right, policy, exact), missing=absent)
+        return _categories(categories_of(*few), policy)
+    return _numeric(left, right, policy, exact, None)
 
 
 def verdicts(columns: Sequence[Tested], policy: DriftPolicy) -> list[Shift]:
@@ -94,80 +116,56 @@ def verdicts(columns: Sequence[Tested], policy: DriftPolicy) -> list[Shift]:
     return shifts
 
 
-def _kind(kind: pl.DataType) -> str:
-    import polars as pl
-
-    if kind in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
-        return "categories"
-    if kind.is_numeric() or kind == pl.Duration:
-        return "numbers"
-    return "times" if kind in (pl.Date, pl.Datetime) else "other"
-
-
-def _numbers(values: pl.Series) -> Numbers:
-    import numpy as np
-    import polars as pl
-
-    physical = values.to_physical() if values.dtype.is_temporal() else values
-    numbers = np.asarray(physical.cast(pl.Float64).drop_nulls().to_numpy(), dtype=float)
-    numbers = numbers[np.isfinite(numbers)]
-    return np.sort(numbers)
-
-
-def _numeric(before: Numbers, after: Numbers, policy: DriftPolicy, exact: bool | None) -> Tested:
+def _numeric(
+    before: Numbers, after: Numbers, policy: DriftPolicy, exact: bool | None, gap: Gap | None
+) -> Tested:
     shape = _histogram(before, after)
-    if before[0] == before[-1] == after[0] == after[-1]:
+    if gap is None:
+        constant = bool(before[0] == before[-1] == after[0] == after[-1])
+        numbered = count_rows(before) and count_rows(after)
+        gap = Gap(0.0, (len(before), len(after)), constant, numbered)
+        measured = False
+    else:
+        measured = True
+    if gap.constant:
         return Tested(Shift("constant", distribution=shape))
-    if count_rows(before) and count_rows(after):
+    if gap.counts_rows:
         return Tested(Shift("identifier", distribution=shape))
-    least = min(len(before), len(after))
+    least = min(gap.sizes)
     if least < policy.least_rows:
         return Tested(Shift("too few rows", distribution=shape))
-    found = kolmogorov_smirnov(before, after, is_sorted=True, exact=exact)
+    if measured:
+        statistic, p_value = gap.statistic, gap_probability(gap.statistic, *gap.sizes)
+    else:
+        found = kolmogorov_smirnov(before, after, is_sorted=True, exact=exact)
+        statistic, p_value = found.statistic, found.p_value
     shift = Shift(
         "too few rows",
         method="Kolmogorov-Smirnov",
-        effect=found.statistic,
+        effect=statistic,
         floor=policy.numeric_floor,
-        p_value=found.p_value,
+        p_value=p_value,
         distribution=shape,
     )
     if least < policy.enough_rows:
         return Tested(shift)
-    return Tested(shift, Evidence(found.p_value, found.statistic, policy.numeric_floor))
+    return Tested(shift, Evidence(p_value, statistic, policy.numeric_floor))
 
 
-def _counts(values: pl.Series) -> dict[str, int]:
-    import polars as pl
-
-    texts = values.drop_nulls().cast(pl.String).rename("value")
-    counted = texts.value_counts(name="count").sort(["count", "value"], descending=[True, False])
-    return {text: int(count) for text, count in counted.iter_rows()}
-
-
-def _categories(before: dict[str, int], after: dict[str, int], policy: DriftPolicy) -> Tested:
+def _categories(counted: Categories, policy: DriftPolicy) -> Tested:
     import numpy as np
 
-    sizes = sum(before.values()), sum(after.values())
+    sizes = counted.sizes
     if not all(sizes):
         return Tested(Shift("no values"))
-    # ranked by both sides together: the choice tells nothing about their difference
-    shares = {
-        name: before.get(name, 0) / sizes[0] + after.get(name, 0) / sizes[1] for name in {**before, **after}
-    }
-    ranked = sorted(shares, key=lambda name: (-shares[name], name))
-    shape = _drawn(ranked, before, after, sizes)
-    if len(ranked) == 1:
+    shape = _drawn(counted)
+    if len(counted.names) == 1 and not any(counted.rest):
         return Tested(Shift("constant", distribution=shape))
-    if any(
-        len(side) > MOST_CATEGORIES and len(side) >= 0.9 * size
-        for side, size in zip((before, after), sizes, strict=True)
-    ):
+    if counted.names_rows:
         return Tested(Shift("identifier"))
-    kept, rest = ranked[:MOST_CATEGORIES], ranked[MOST_CATEGORIES:]
     rows = [
-        [side.get(name, 0) for name in kept] + ([sum(side.get(name, 0) for name in rest)] if rest else [])
-        for side in (before, after)
+        [*side, rest] if any(counted.rest) else side
+        for side, rest in zip((counted.before, counted.after), counted.rest, strict=True)
     ]
     if min(sizes) < policy.least_rows:
         return Tested(Shift("too few rows", distribution=shape))
@@ -186,18 +184,17 @@ def _categories(before: dict[str, int], after: dict[str, int], policy: DriftPoli
     return Tested(shift, Evidence(found.p_value, effect, policy.categorical_floor))
 
 
-def _drawn(
-    ranked: Sequence[str], before: dict[str, int], after: dict[str, int], sizes: tuple[int, int]
-) -> Distribution:
-    kept = list(ranked[:_DRAWN])
+def _drawn(counted: Categories) -> Distribution:
+    names = list(counted.names[:_DRAWN])
     sides = [
-        [side.get(name, 0) / size for name in kept] for side, size in zip((before, after), sizes, strict=True)
+        [count / size for count in side[:_DRAWN]]
+        for side, size in zip((counted.before, counted.after), counted.sizes, strict=True)
     ]
-    if len(ranked) > len(kept):
-        kept.append("other")
+    if len(counted.names) > len(names) or any(counted.rest):
+        names.append("other")
         for side in sides:
             side.append(max(0.0, 1.0 - sum(side)))
-    return Distribution(tuple(sides[0]), tuple(sides[1]), labels=tuple(kept))
+    return Distribution(tuple(sides[0]), tuple(sides[1]), labels=tuple(names))
 
 
 def _histogram(before: Numbers, after: Numbers) -> Distribution | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .alike import alike
 from .rows import Plan, count_rows
 from .side import PIECE, Part, Side
+from .spread import Spreads
 from .tally import Samples, Tally
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def count_spilled(
     plan: Plan,
     tally: Tally,
     samples: tuple[Samples, Samples],
+    spreads: Spreads | None,
     *,
     folder: Path,
     memory: int,
@@ -59,7 +61,7 @@ def count_spilled(
         _write(side, some, (before, after), number, plan, samples[number], parts, folder, rows, advance)
     for part in range(parts):
         halves = tuple(_read(folder, number, part, sides[number]) for number in (0, 1))
-        count_rows(halves[0], halves[1], plan, tally, None, lambda: None)
+        count_rows(halves[0], halves[1], plan, tally, None, spreads, lambda: None)
         advance(halves[0].height + halves[1].height)
         del halves
     return parts

@@ -30,6 +30,7 @@ class Shift:
 
     ``status`` is ``shifted``, ``same``, ``missing share`` (only what is missing shifted), or why there is
     no verdict: ``constant``, ``identifier``, ``times``, ``too few rows``, ``type changed``, ``no values``.
+    ``effect`` is exact over all rows, except where ``estimate`` says that the tables did not fit into memory.
     """
 
     status: str
@@ -40,6 +41,7 @@ class Shift:
     p_value: float | None = None
     adjusted_p: float | None = None
     distribution: Distribution | None = None
+    estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class TableDiff(Value):
     ``added``, ``removed``, ``changed`` and ``unchanged`` count rows; of each kind the first few are kept in
     ``added_rows``, ``removed_rows`` and ``changed_rows``. ``matched`` says how rows were brought together:
     ``key given``, ``key remembered``, ``key inferred`` or ``whole rows``. ``repeated`` counts keys that
-    several rows have; their rows are compared as a whole.
+    several rows have; their rows are compared as a whole. ``sampled`` is the number of evenly spaced rows of
+    each side that the distributions are drawn from, 0 where that is all; counts and shifts are of all rows.
     """
 
     path: str
@@ -134,6 +137,7 @@ class TableDiff(Value):
     removed_rows: tuple[Row, ...] = ()
     changed_rows: tuple[RowChange, ...] = ()
     notes: tuple[str, ...] = ()
+    sampled: int = 0
 
     @property
     def same(self) -> bool:
@@ -183,6 +187,7 @@ class TableDiff(Value):
             "columns_removed": [one.column for one in self.schema if one.kind == "removed"],
             "schema": [one.to_dict() for one in self.schema],
             "columns": {name: column.to_dict() for name, column in self.columns.items()},
+            "distributions_sampled": self.sampled,
             "notes": list(self.notes),
         }
 

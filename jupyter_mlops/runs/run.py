@@ -79,7 +79,11 @@ class Details(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Run(Value):
-    """One execution. Two values are equal when they are of the same run, whenever they were read."""
+    """One execution. Two values are equal when they are of the same run, whenever they were read.
+
+    ``reason`` is why it was stopped, ``pruned`` the step at which it was found hopeless, ``limit`` the
+    may take, ``tries`` which try of its parameters it is, and ``warm`` whether its kernel was ready.
+    """
 
     id: str
     number: int
@@ -102,6 +106,15 @@ class Run(Value):
     started_at: str | None = None
     ended_at: str | None = None
     like: str | None = None
+    tries: int = 1
+    reason: str = ""
+    pruned: int | None = None
+    executor: str | None = None
+    limit: float | None = None
+    warm: bool | None = None
+    why_cold: str = ""
+    note: str = ""
+    removed: str = ""
     info: RunInfo = field(default_factory=RunInfo)
     _details: Details | None = None
 
@@ -221,6 +234,10 @@ class Run(Value):
             "started_at": self.started_at,
             "ended_at": self.ended_at,
             "duration": self.duration,
+            **{
+                name: getattr(self, name)
+                for name in ("tries", "reason", "pruned", "executor", "limit", "warm", "why_cold")
+            },
             "info": {name: getattr(self.info, name) for name in RunInfo.__slots__},
         }
 

@@ -152,7 +152,8 @@ class Selection:
         )
         joined = "r.id = d.run AND m.run = r.id" if named else "r.id = m.run"
         conditions = [joined, f"m.name = {self._bind(key.field.name)}", condition, _VISIBLE]
-        conditions += self._conditions(key.field)
+        # parts are looked up by the row walked along: only of what fits is the run itself read
+        conditions += self._conditions(key.field, "m.run")
         return self._statement(source, conditions, [*order, *self._rest()])
 
     def _without(self, key: Key, named: str) -> str:
@@ -193,20 +194,19 @@ class Selection:
 
     # -- conditions
 
-    def _conditions(self, walked: Field | None = None) -> list[str]:
+    def _conditions(self, walked: Field | None = None, run: str = "r.id") -> list[str]:
         where = self.query.where
         parts = where.parts if isinstance(where, Both) else (where,)
-        return [self._condition(part, walked) for part in parts]
+        return [self._condition(part, walked, run) for part in parts]
 
-    def _condition(self, condition: Condition, walked: Field | None = None) -> str:
+    def _condition(self, condition: Condition, walked: Field | None = None, run: str = "r.id") -> str:
         """Return the SQL of a condition on ``r``; where ``walked`` is tested, the row ``m`` is at hand."""
-        if isinstance(condition, Both):
-            return f"({' AND '.join(self._condition(part, walked) for part in condition.parts) or '1 = 1'})"
-        if isinstance(condition, Either):
-            return f"({' OR '.join(self._condition(part, walked) for part in condition.parts)})"
+        if isinstance(condition, Both | Either):
+            parts = [self._condition(part, walked, run) for part in condition.parts]
+            return f"({(' AND ' if isinstance(condition, Both) else ' OR ').join(parts) or '1 = 1'})"
         group, name = condition.field.group, condition.field.name
         if group == FULL_TEXT:
-            has = " AND ".join(self.dialect.has_word("r.id", self._word(word)) for word in condition.values)
+            has = " AND ".join(self.dialect.has_word(run, self._word(word)) for word in condition.values)
             return f"({has})" if condition.operator == "matches" else f"(NOT ({has}))"
         if group == "attributes":
             return self._on_attribute(condition)
@@ -216,7 +216,7 @@ class Selection:
         held = self._held(condition if there else Test(condition.field, "present"), "p")
         exists = (
             f"EXISTS (SELECT 1 FROM {_TABLES[group]} p "  # noqa: S608 ours
-            f"WHERE p.run = r.id AND p.name = {self._bind(name)} AND {held})"
+            f"WHERE p.run = {run} AND p.name = {self._bind(name)} AND {held})"
         )
         return exists if there else f"NOT {exists}"
 

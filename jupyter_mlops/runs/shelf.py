@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +24,15 @@ Row = Mapping[str, Any]
 GONE = RunError(None, "ProcessEnded", "the process that executed it was killed, or the machine was restarted")
 NEVER_STARTED = RunError(
     None, "NeverStarted", "the process that executed its sweep was killed before its turn"
+)
+
+
+LOST = RunError(None, "WorkerLost", "the worker that executed it was killed, or cannot be reached")
+_OPEN_RUNS = (
+    "SELECT r.id, r.sweep, r.status, r.host, r.worker, r.lease_until FROM runs r "
+    "LEFT JOIN sweeps s ON s.id = r.sweep WHERE (r.status = 'running' AND "
+    "(r.host = :here OR r.lease_until IS NOT NULL)) OR (r.status = 'queued' AND r.host = :here "
+    "AND s.detached = 0)"
 )
 
 
@@ -47,7 +58,7 @@ class Shelf:
         for chunk in _chunks(ids):
             marks, given = listed(chunk)
             rows = self.store.all(f"SELECT * FROM runs WHERE id IN ({marks})", **given)  # noqa: S608 marks
-            parts = {table: self._parts(table, columns, marks, given) for table, columns in _PARTS.items()}
+            parts = self._parts(marks, given)
             for row in rows:
                 found[row["id"]] = self._run(row, parts, gone)
         return tuple(found[id] for id in ids if id in found)
@@ -60,7 +71,9 @@ class Shelf:
     def ids_of_sweep(self, sweep: str) -> list[str]:
         """Return the newest run of each parameter set of a sweep, in order."""
         rows = self.store.all(
-            "SELECT id, position FROM runs WHERE sweep = :sweep ORDER BY position, number", sweep=sweep
+            "SELECT id, position FROM runs WHERE sweep = :sweep AND removed_at IS NULL "
+            "ORDER BY position, number",
+            sweep=sweep,
         )
         return list({row["position"]: row["id"] for row in rows}.values())
 
@@ -123,16 +136,24 @@ class Shelf:
         return self.store.moment()
 
     def _open_runs(self) -> list[dict[str, Any]]:
-        return self.store.all(
-            "SELECT id, sweep, status FROM runs WHERE status IN ('queued', 'running') AND host = :here",
-            here=self.liveness.here,
-        )
+        """Return the open runs that can be judged here: queued ones of a detached sweep wait for anybody."""
+        return self.store.all(_OPEN_RUNS, here=self.liveness.here)
 
     def _judged(self, rows: Iterable[Row]) -> dict[str, tuple[str, RunError]]:
         alive: dict[str, bool] = {}
         found = {}
         for row in rows:
-            sweep = row["sweep"]
+            sweep, worker = row["sweep"], row["worker"]
+            if row["lease_until"] is not None:
+                # here, the worker's lock tells it at once; of other places, that it has not been heard of
+                here = row["host"] == self.liveness.here
+                if here:
+                    lost = not (self.liveness.held(worker) or self.liveness.held(row["id"]))
+                else:
+                    lost = row["lease_until"] < self.store.now()
+                if lost:
+                    found[row["id"]] = ("failed", LOST)
+                continue
             if sweep and sweep not in alive:
                 alive[sweep] = self.liveness.held(sweep)
             if sweep and alive[sweep]:
@@ -143,35 +164,43 @@ class Shelf:
                 found[row["id"]] = ("failed", GONE)
         return found
 
-    def _parts(
-        self, table: str, columns: str, marks: str, given: Mapping[str, Any]
-    ) -> dict[str, list[dict[str, Any]]]:
-        rows = self.store.all(
-            f"SELECT run, {columns} FROM {table} WHERE run IN ({marks})",  # noqa: S608 ours
-            **given,
-        )
-        grouped: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            grouped.setdefault(row["run"], []).append(row)
-        return grouped
+    def _parts(self, marks: str, given: Mapping[str, Any]) -> _Parts:
+        """Return what belongs to runs, each in one query and in one go."""
 
-    def _run(
-        self,
-        row: Row,
-        parts: Mapping[str, Mapping[str, list[dict[str, Any]]]],
-        gone: Mapping[str, tuple[str, RunError]],
-    ) -> Run:
+        def rows(table: str, columns: str) -> list[tuple[Any, ...]]:
+            # sorted here: a database has its own idea of the order of texts
+            return sorted(
+                self.store.rows(f"SELECT run, {columns} FROM {table} WHERE run IN ({marks})", **given)  # noqa: S608 ours
+            )
+
+        parts = _Parts()
+        parameters = rows("run_parameters", "name, value")
+        read = json.loads(f"[{','.join(row[2] for row in parameters)}]")
+        for (run, name, _), value in zip(parameters, read, strict=True):
+            parts.parameters[run][name] = value
+        for run, name, value in rows("run_metrics", "name, value"):
+            parts.metrics[run][name] = math.nan if value is None else value
+        for run, name, value in rows("run_tags", "name, value"):
+            parts.tags[run][name] = value
+        for run, name, ref in rows("run_inputs", "name, ref"):
+            parts.inputs[run][name] = ref
+        for run, ref in rows("run_outputs", "ref"):
+            parts.outputs[run].append(ref)
+        for run, name, *rest in rows("run_artifacts", "name, kind, digest, bytes, detail"):
+            kind, digest, size, detail = rest
+            parts.artifacts[run][name] = Artifact(name, kind, digest, size, json.loads(detail), self)
+        return parts
+
+    def _run(self, row: Row, parts: _Parts, gone: Mapping[str, tuple[str, RunError]]) -> Run:
         id = row["id"]
-        status, error = row["status"], error_from(row["error"])
         if id in gone:
             status, error = gone[id]
-
-        def part(table: str, key: str = "name") -> list[dict[str, Any]]:
-            return sorted(parts[table].get(id, []), key=lambda each: str(each[key]))
-
+            given: RunError | None = error
+        else:
+            status, given = row["status"], error_from(row["error"])
         return Run(
             id=id,
-            number=int(row["number"]),
+            number=row["number"],
             experiment=row["experiment"],
             status=status,
             actor=row["actor"],
@@ -179,18 +208,27 @@ class Shelf:
             kind=row["kind"],
             created_at=row["at"],
             sweep=row["sweep"],
-            position=None if row["position"] is None else int(row["position"]),
-            error=error,
-            parameters={each["name"]: json.loads(each["value"]) for each in part("run_parameters")},
-            metrics={each["name"]: _number(each["value"]) for each in part("run_metrics")},
-            tags={each["name"]: each["value"] for each in part("run_tags")},
-            inputs={each["name"]: each["ref"] for each in part("run_inputs")},
-            outputs=tuple(each["ref"] for each in part("run_outputs", "ref")),
-            artifacts={each["name"]: self.artifact(each) for each in part("run_artifacts")},
+            position=row["position"],
+            error=given,
+            parameters=parts.parameters[id],
+            metrics=parts.metrics[id],
+            tags=parts.tags[id],
+            inputs=parts.inputs[id],
+            outputs=tuple(parts.outputs[id]),
+            artifacts=parts.artifacts[id],
             notebook=row["notebook"],
             started_at=row["started_at"],
             ended_at=row["ended_at"],
             like=row["like_run"],
+            tries=row["tries"],
+            reason=row["reason"],
+            pruned=row["pruned_step"],
+            executor=row["executor"],
+            limit=row["seconds_limit"],
+            warm=None if row["warm"] is None else bool(row["warm"]),
+            why_cold=row["why_cold"],
+            note=row["note"] or "",
+            removed=row["removed_at"] or "",
             info=RunInfo(
                 row["git_commit"],
                 None if row["git_dirty"] is None else bool(row["git_dirty"]),
@@ -198,7 +236,7 @@ class Shelf:
                 row["executed_digest"],
                 row["source_digest"],
                 row["environment_digest"],
-                str(row["host"]).partition(":")[0],
+                row["host"].partition(":")[0],
             ),
             _details=self,
         )
@@ -210,7 +248,8 @@ class Shelf:
 
     def _sweep(self, row: Row) -> Sweep:
         status = row["status"]
-        if status == "running" and row["host"] == self.liveness.here and not self.liveness.held(row["id"]):
+        here = row["host"] == self.liveness.here and not row["detached"]
+        if status == "running" and here and not self.liveness.held(row["id"]):
             again = self.store.one("SELECT status FROM sweeps WHERE id = :id", id=row["id"])
             status = "stopped" if again is None or again["status"] == "running" else again["status"]
         return Sweep(
@@ -224,6 +263,9 @@ class Shelf:
             at=row["at"],
             ended_at=row["ended_at"],
             actor=row["actor"],
+            search=row["search"],
+            executor=row["executor"],
+            detached=bool(row["detached"]),
         )
 
 
@@ -234,14 +276,18 @@ _KEPT = {
     "environment_digest": False,
 }
 _TREES = ("folder", "model")
-_PARTS = {
-    "run_parameters": "name, value",
-    "run_metrics": "name, value",
-    "run_tags": "name, value",
-    "run_inputs": "name, ref",
-    "run_outputs": "ref",
-    "run_artifacts": "name, kind, digest, bytes, detail",
-}
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What belongs to some runs, by run."""
+
+    parameters: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    metrics: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    tags: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    inputs: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    outputs: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    artifacts: dict[str, dict[str, Artifact]] = field(default_factory=lambda: defaultdict(dict))
 
 
 def listed(values: Sequence[Any], prefix: str = "i") -> tuple[str, dict[str, Any]]:
@@ -253,10 +299,6 @@ def listed(values: Sequence[Any], prefix: str = "i") -> tuple[str, dict[str, Any
 def error_from(text: str | None) -> RunError | None:
     """Return the error that was stored as ``text``."""
     return RunError(**json.loads(text)) if text else None
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -45,6 +45,9 @@ class PostgreSQLEngine:
         except self._psycopg.Error as error:
             raise self.translated(error) from error
 
+    def dicts(self, connection: Any, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return list(self.execute(connection, sql, parameters).fetchall())
+
     def tuples(self, connection: Any, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         from psycopg.rows import tuple_row
 

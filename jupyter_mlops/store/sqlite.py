@@ -74,13 +74,25 @@ class SQLiteEngine:
         except sqlite3.Error as error:
             raise self.translated(error) from error
 
+    def dicts(
+        self, connection: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        cursor = self._cursor(connection, sql, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def tuples(
         self, connection: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
+        return self._cursor(connection, sql, parameters).fetchall()
+
+    def _cursor(
+        self, connection: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]
+    ) -> sqlite3.Cursor:
         cursor = connection.cursor()
-        cursor.row_factory = None
+        cursor.row_factory = None  # a factory is called for each row, and takes longer than the row
         try:
-            return cursor.execute(sql, parameters).fetchall()
+            return cursor.execute(sql, parameters)
         except sqlite3.Error as error:
             raise self.translated(error) from error
 

@@ -50,7 +50,7 @@ class Transaction:
 
     def all(self, sql: str, **parameters: Any) -> list[Row]:
         """Return every row of a query, as seen inside this transaction."""
-        return list(self._store.engine.execute(self._connection, sql, parameters).fetchall())
+        return self._store.engine.dicts(self._connection, sql, parameters)
 
     def one(self, sql: str, **parameters: Any) -> Row | None:
         """Return the first row of a query, or ``None``."""
@@ -142,7 +142,7 @@ class Store:
 
     def all(self, sql: str, **parameters: Any) -> list[Row]:
         """Return every row of a query; inside a write of this thread, as that write sees it."""
-        return list(self.engine.execute(self._connection(), sql, parameters).fetchall())
+        return self.engine.dicts(self._connection(), sql, parameters)
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Return every row of a query as a tuple: several times as fast where there are many."""

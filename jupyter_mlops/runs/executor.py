@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,13 +80,14 @@ Factory = Callable[[Path, Path, str, Liveness], Executor]
 
 def executors() -> tuple[str, ...]:
     """Return the names of the executors that are installed."""
+    from importlib.metadata import entry_points  # takes a while, and most runs are executed here
+
     return (LOCAL, *sorted({each.name for each in entry_points(group=GROUP)} - {LOCAL}))
 
 
 def check_executor(name: str) -> str:
     """Return ``name`` if there is such an executor; raises ``BadInput``."""
-    known = executors()
-    if name not in known:
+    if name != LOCAL and name not in (known := executors()):
         raise BadInput(
             f"there is no executor '{name}'", close_matches(name, known, f"there are {', '.join(known)}")
         )
@@ -100,6 +100,8 @@ def open_executor(name: str, root: Path, state: Path, actor: str, liveness: Live
         from .local import LocalExecutor
 
         return LocalExecutor(root, state, actor, liveness)
+    from importlib.metadata import entry_points
+
     (found, *_) = entry_points(group=GROUP, name=name)
     factory: Factory = found.load()
     return factory(root, state, actor, liveness)

@@ -47,6 +47,9 @@ class Sweep(Value):
     at: str
     ended_at: str | None
     actor: str
+    search: str = "grid"
+    executor: str = "local"
+    detached: bool = False
 
     @property
     def ref(self) -> str:

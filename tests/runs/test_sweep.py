@@ -97,7 +97,9 @@ def processes_of(project: Project) -> list[psutil.Process]:
 
 def waiting_runs(project: Project) -> list[str]:
     """The runs whose notebook waits at its gate."""
-    return [run.id for run in project.runs.search("metrics.started is not null and metrics.score is null")]
+    return [
+        run.id for run in project.runs.search() if "started" in run.metrics and "score" not in run.metrics
+    ]
 
 
 def test_a_killed_sweep_is_resumed_with_what_it_lacks(project: Project, waiting: Path, gates: Gates) -> None:
@@ -164,26 +166,38 @@ def test_kills_at_any_moment_end_in_one_finished_run_a_set(
     assert project.audit.verify().ok
 
 
-def test_a_killed_run_is_failed_and_the_others_go_on(project: Project, waiting: Path, gates: Gates) -> None:
+def kill_the_first(project: Project) -> str:
+    """Kill the process that executes the run of n = 1 and return the run's id."""
+    victim = next(run for run in project.runs.search("status = 'running'") if run.parameters["n"] == 1)
+    os.kill(int((project.state / "runs" / victim.id / "pid").read_text("utf-8")), signal.SIGKILL)
+    return victim.id
+
+
+def test_a_killed_run_is_tried_once_more_and_the_others_go_on(
+    project: Project, waiting: Path, gates: Gates
+) -> None:
     with executing(project, waiting, gates.folder) as process:
         eventually(lambda: len(waiting_runs(project)) == 2)
-        victim = next(run for run in project.runs.search("status = 'running'") if run.parameters["n"] == 1)
-        (child,) = [
-            each
-            for each in processes_of(project)
-            if "jupyter_mlops.runs.child" in each.cmdline() and each.environ()["MLOPS_RUN"] == victim.id
-        ]
-        child.kill()
+        first = kill_the_first(project)
+        again = eventually(
+            lambda: [
+                run
+                for run in project.runs.search("status = 'running'")
+                if run.tries == 2 and run.id in waiting_runs(project)
+            ]
+        )
+        assert kill_the_first(project) == again[0].id
         gates.open(1, 2, 3, 4)
         assert process.wait() == 0
     (sweep,) = project.runs.sweeps()
     runs = project.runs.sweep(sweep.id)
-    assert [run.status for run in runs] == ["failed", "finished", "finished", "finished"]
-    assert runs[0].error is not None
-    assert (runs[0].error.name, runs[0].error.message) == (
-        "ProcessKilled",
-        "the run's process was killed by SIGKILL",
-    )
+    assert [(run.status, run.tries) for run in runs] == [("failed", 2), *[("finished", 1)] * 3]
+    for id in (first, runs[0].id):
+        error = project.runs.get(id).error
+        assert error is not None
+        assert (error.name, error.message) == ("ProcessKilled", "the run's process was killed by SIGKILL")
+    assert project.runs.get(first).reason == "tried again"
+    assert runs[0].id == again[0].id
     assert verbs(project, f"sweep:{sweep.id}") == ["sweep.started", "sweep.finished"]
 
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jupyter_mlops.datasets.diff import memory
+from jupyter_mlops.datasets.diff import memory, tally
 from jupyter_mlops.datasets.diff import spill as parts
 from jupyter_mlops.errors import StoreFailed
 from jupyter_mlops.project import Project
@@ -187,7 +187,7 @@ def test_a_hash_that_is_the_same_for_all_rows_hides_nothing(make_project, monkey
 def test_a_process_that_may_have_little_memory_says_so() -> None:
     code = """
 import resource
-from jupyter_mlops.datasets.diff import memory
+from jupyter_mlops.datasets.diff import memory, tally
 free = memory.available()
 resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
 print(free > 0, 0 < memory.available() < 1 << 30)
@@ -257,7 +257,8 @@ def test_a_disk_that_takes_no_more_is_said_and_nothing_is_left_behind(make_proje
 @pytest.mark.parametrize("added", [0, 100])
 def test_shifts_of_a_large_table_are_those_of_all_its_rows(make_project, monkeypatch, added: int) -> None:
     """A sample of other rows on each side would see a shift where nothing changed."""
-    rows = 300_000
+    monkeypatch.setattr(tally, "SAMPLE", 2_000)
+    rows = 60_000
     rng = np.random.default_rng(3)
     before = pl.DataFrame(
         {"id": range(rows), "x": rng.normal(size=rows), "y": rng.normal(size=rows).round(3),
@@ -293,17 +294,17 @@ def test_shifts_of_a_large_table_are_those_of_all_its_rows(make_project, monkeyp
         assert shift.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
         assert shift.method == "chi-square"
     text = " ".join(to_text(view(whole)).split())
-    assert "from 100,000 evenly spaced rows of each" in text
+    assert "from 2,000 evenly spaced rows of each" in text
     assert "estimate" not in text
-    assert whole.to_dict()["distributions_sampled"] == 100_000
+    assert whole.to_dict()["distributions_sampled"] == 2_000
 
-    monkeypatch.setattr(memory, "available", lambda: 4_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 1_000_000)
     cut = project.datasets.diff(*versions)
     assert (cut.changed, cut.added) == (whole.changed, whole.added)
     for name in ("x", "few", "city"):
         shift = cut.columns[name].shift
         assert shift.estimate
-        assert shift.effect == pytest.approx(whole.columns[name].shift.effect, abs=3e-4)
+        assert shift.effect == pytest.approx(whole.columns[name].shift.effect, abs=1e-3)
         assert shift.method == whole.columns[name].shift.method
     if added:
         assert cut.columns["still"].shift.effect < 2 * added / rows
@@ -313,9 +314,9 @@ def test_shifts_of_a_large_table_are_those_of_all_its_rows(make_project, monkeyp
     assert "≈ is an estimate, because the tables do not fit into memory" in text
 
 
-def test_a_number_that_is_unmoved_among_moved_ones_has_no_shift(make_project) -> None:
-    """Rows in another order, a value that changed and changed back elsewhere: the distribution is one."""
-    rows = 250_000
+def test_values_that_change_places_shift_nothing(make_project, monkeypatch) -> None:
+    monkeypatch.setattr(tally, "SAMPLE", 1_000)
+    rows = 20_000
     before = pl.DataFrame({"id": range(rows), "x": pl.Series(range(rows)) % 1000})
     after = before.with_columns(x=pl.when(pl.col("id") < 2_000).then((pl.col("x") + 1) % 1000).otherwise("x"))
     project = make_project()

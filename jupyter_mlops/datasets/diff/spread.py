@@ -355,6 +355,8 @@ def _finite(values: pl.Series) -> Numbers:
 
     physical = values.to_physical() if values.dtype.is_temporal() else values
     numbers = physical.drop_nulls().cast(pl.Float64).to_numpy()
+    if physical.dtype.is_integer():
+        return numbers
     finite = np.isfinite(numbers)
     return numbers if finite.all() else numbers[finite]
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .leaderboard import Leaderboard as Leaderboard
     from .notebook_diff import NotebookDiff as NotebookDiff
     from .points import MetricPoint as MetricPoint
+    from .reproduction import Held as Held
+    from .reproduction import Reproduction as Reproduction
     from .run import Run as Run
     from .run import RunError as RunError
     from .run import RunInfo as RunInfo
@@ -27,10 +29,12 @@ _HOME = {
     "ActiveRun": "active",
     "Artifact": "artifact",
     "Comparison": "comparison",
+    "Held": "reproduction",
     "Importance": "importance",
     "Leaderboard": "leaderboard",
     "MetricPoint": "points",
     "NotebookDiff": "notebook_diff",
+    "Reproduction": "reproduction",
     "Run": "run",
     "RunError": "run",
     "RunInfo": "run",

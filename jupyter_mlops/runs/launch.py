@@ -29,6 +29,7 @@ from .plain import checked_name, clean, storable
 from .plan import Plan, Sought, folder_of, planned
 from .progress import Watch, shown
 from .pruning import MEDIAN
+from .repetition import Repetition
 from .roster import Roster
 from .run import Run
 from .runs import Runs, Sweep, decision
@@ -77,14 +78,16 @@ class Launch:
         self._leftovers = leftovers
         self._finder = finder
         self._roster = Roster(store, people, shelf, ledger)
+        self.repetition = Repetition(store, objects, datasets, root, shelf, finder)
 
     def execute(
         self,
-        notebook: str | Path,
+        notebook: str | Path | None,
         parameters: Mapping[str, Any] | None = None,
         *,
         inputs: Mapping[str, Any] | None = None,
         sought: Sought,
+        like: str | Run | None = None,
         maximize: str | None = None,
         minimize: str | None = None,
         experiment: str | None = None,
@@ -101,6 +104,25 @@ class Launch:
         metric, goal = decision(maximize, minimize)
         if metric is not None:
             checked_name(metric, "a metric")
+        if like is not None:
+            if sought != Sought(seed=sought.seed):
+                raise BadInput(
+                    "a run is executed again once, not searched around", "leave out grid, space and search"
+                )
+            run, plan = self.repetition.planned(like, notebook, parameters or {}, inputs or {})
+            plan = replace(
+                plan,
+                executor=check_executor(executor or LOCAL),
+                cold=bool(cold),
+                seconds=_checked_limit(limit),
+                retries=_checked_retries(retries),
+                metric=metric or plan.metric,
+                goal=goal or plan.goal,
+            )
+            check_name(experiment or run.experiment, "experiment")
+            return self._begin(experiment or run.experiment, plan, wait)
+        if notebook is None:
+            raise BadInput("no notebook is named", "name one, or the run to execute again: like=")
         path = find_notebook(notebook, self._root)
         name = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
         if experiment is None:
@@ -212,6 +234,7 @@ class Launch:
                 experiment,
                 plan,
                 git,
+                kept=self.repetition.kept(plan.like) if plan.like else None,
             )
         finally:
             executor.close()

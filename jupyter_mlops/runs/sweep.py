@@ -14,6 +14,7 @@ from ..errors import MLOpsError
 from ..objects import Entry, Objects
 from .capture import GitState
 from .executor import Executor, Outcome, Task
+from .imports import Imported
 from .ledger import Kept, Ledger
 from .liveness import Liveness
 from .plain import canonical, clean
@@ -34,7 +35,8 @@ def default_workers() -> int:
 class Execution:
     """Executes the queued runs of a sweep. Where the sweep is not detached, the caller holds its lock.
 
-    ``lease`` is asked for whenever a run is taken up; ``alive`` whether a run that executes is still ours.
+    ``kept`` are sources that come before those of today. ``lease`` is asked for whenever a run is taken up;
+    ``alive`` whether a run that executes is still ours.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Execution:
         plan: Plan,
         git: GitState,
         *,
+        kept: Imported | None = None,
         lease: Callable[[], Lease] | None = None,
         alive: Callable[[str], bool] | None = None,
     ) -> None:
@@ -61,6 +64,7 @@ class Execution:
         self._experiment = experiment
         self._plan = plan
         self._git = git
+        self._kept = kept or Imported()
         self._lease = lease
         self._alive = alive or ledger.is_running
         self._workers = plan.workers
@@ -134,7 +138,10 @@ class Execution:
             inputs,
             self._plan.seconds,
             self._plan.cold,
-            self._workers,
+            # what is executed again shares the machine as it did then: that can change the last digits
+            self._plan.workers if self._plan.like else self._workers,
+            self._kept.files,
+            self._kept.paths,
         )
 
     def _one(self, member: Member) -> None:

@@ -23,6 +23,7 @@ from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
 from .plan import Sought
+from .reproduction import TOLERANCE, Reproduction
 from .run import Run
 from .runs import Runs, Sweep
 from .shelf import Shelf
@@ -79,7 +80,7 @@ class Tracker:
 
     def execute(
         self,
-        notebook: str | Path,
+        notebook: str | Path | None = None,
         parameters: Mapping[str, Any] | None = None,
         *,
         inputs: Mapping[str, Any] | None = None,
@@ -92,6 +93,7 @@ class Tracker:
         experiment: str | None = None,
         workers: int | None = None,
         executor: str | None = None,
+        like: str | Run | None = None,
         wait: bool = True,
         cold: bool = False,
         limit: str | float | None = None,
@@ -126,6 +128,9 @@ class Tracker:
             How many runs execute at a time; by default one a core, at most four.
         executor
             Where: ``local`` or an installed one.
+        like
+            A run to execute again: with its notebook unless one is given, its sources, parameters and data.
+            What ``parameters`` and ``inputs`` name is changed. ``reproduction`` then compares the two.
         wait
             ``False`` queues the runs for whoever works at this project, and returns at once.
         cold
@@ -147,6 +152,7 @@ class Tracker:
             parameters,
             inputs=inputs,
             sought=Sought(grid, space, search, trials, seed),
+            like=like,
             maximize=maximize,
             minimize=minimize,
             experiment=experiment,
@@ -159,6 +165,15 @@ class Tracker:
             prune=prune,
             confirm=confirm,
         )
+
+    def reproduction(
+        self, ref: str | Run, original: str | Run | None = None, tolerance: float = TOLERANCE
+    ) -> Reproduction:
+        """Hold a run against the one it was executed like, or against ``original``.
+
+        Metrics are close that differ by less than ``tolerance``, in proportion.
+        """
+        return self._launch.repetition.reproduction(ref, original, tolerance)
 
     def resume(self, ref: str | Run | Runs | Sweep) -> Runs:
         """Execute the parameter sets of a sweep that have no finished run, and return the sweep.

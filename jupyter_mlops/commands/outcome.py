@@ -18,6 +18,15 @@ def of_runs(runs: Any, given: Mapping[str, Any]) -> int:
     return FAILED if runs.failed else DONE
 
 
+def of_execution(made: Any, given: Mapping[str, Any]) -> int:
+    """Runs are done as ``of_runs`` says; a run executed again, if it agrees or was to be different."""
+    if given.get("like") is None:
+        return of_runs(made, given)
+    if made.verdict == "failed":
+        return FAILED
+    return DONE if made.agrees or made.asked else NO
+
+
 def of_check(report: Any, given: Mapping[str, Any]) -> int:
     """A check answers yes or no."""
     passed = report.passed if hasattr(report, "passed") else report.ok

@@ -16,8 +16,8 @@ from .words import EXPERIMENT, GRID, INPUT, NOTEBOOK, PARAMETER, RUN_REF
 _RESUME = "what was recorded is kept; `mlops runs resume EXPERIMENT@latest` executes what is missing"
 
 
-@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_runs, interrupted=_RESUME)
-@click.argument("notebook", type=NOTEBOOK)
+@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_execution, interrupted=_RESUME)
+@click.argument("notebook", type=NOTEBOOK, required=False)
 @click.option("-p", "parameters", multiple=True, type=PARAMETER, metavar="KEY=VALUE", help="Set a parameter.")
 @click.option(
     "--input", "inputs", multiple=True, type=INPUT, metavar="KEY=REF", help="Fix a dataset it reads."
@@ -29,9 +29,12 @@ _RESUME = "what was recorded is kept; `mlops runs resume EXPERIMENT@latest` exec
     "--experiment", type=EXPERIMENT, metavar="NAME", help="Where the runs belong; else the notebook's name."
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="How many run at a time.")
+@click.option(
+    "--like", type=RUN_REF, metavar="RUN", help="Execute RUN again, with all that was kept, and compare."
+)
 def run(
     project: Project,
-    notebook: str,
+    notebook: str | None,
     parameters: tuple[tuple[str, Any], ...],
     inputs: tuple[tuple[str, Any], ...],
     grid: tuple[tuple[str, Any], ...],
@@ -39,9 +42,10 @@ def run(
     minimize: str | None,
     experiment: str | None,
     workers: int | None,
+    like: str | None,
 ) -> Any:
-    """Execute NOTEBOOK once, or once for every combination of --grid."""
-    return project.runs.execute(
+    """Execute NOTEBOOK once, or once for every combination of --grid; with --like, a run once more."""
+    runs = project.runs.execute(
         notebook,
         parameters=_once("-p", parameters),
         inputs=_once("--input", inputs),
@@ -50,7 +54,9 @@ def run(
         minimize=minimize,
         experiment=experiment,
         workers=workers,
+        like=like,
     )
+    return project.runs.reproduction(runs[0]) if like is not None else runs
 
 
 def _once(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:

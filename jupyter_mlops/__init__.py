@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .runs.context import log_metrics as log_metrics
     from .runs.context import log_model as log_model
     from .runs.context import log_parameters as log_parameters
+    from .runs.context import report as report
     from .runs.context import set_tags as set_tags
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ _HOME = {
             "log_metrics",
             "log_model",
             "log_parameters",
+            "report",
             "set_tags",
         )
     },

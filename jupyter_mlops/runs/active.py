@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..datasets import Datasets, DatasetVersion
 from ..errors import BadInput, Failed
@@ -18,6 +18,9 @@ from .pen import Pen
 from .plain import checked_name, described, storable
 from .records import Records
 from .run import Run
+
+if TYPE_CHECKING:
+    from .pruning import Judge
 
 
 class ActiveRun(Run):
@@ -31,6 +34,7 @@ class ActiveRun(Run):
         "_datasets",
         "_fixed",
         "_guard",
+        "_judge",
         "_objects",
         "_pen",
         "_records",
@@ -40,6 +44,7 @@ class ActiveRun(Run):
     _datasets: Datasets
     _fixed: dict[str, str]
     _guard: threading.RLock
+    _judge: Judge | None
     _pen: Pen
     _records: Records
     _objects: Objects
@@ -65,6 +70,7 @@ class ActiveRun(Run):
             ("_fixed", dict(fixed)),
             ("_save_model", save_model),
             ("_guard", threading.RLock()),
+            ("_judge", None),
             ("failure", None),
         ):
             object.__setattr__(self, name, value)
@@ -104,6 +110,19 @@ class ActiveRun(Run):
             read = self._pen.several(values, step)
             if read:
                 self._see(metrics={**self.metrics, **read})
+
+    def report(self, value: Any, step: int) -> None:
+        """Append one value of the metric that decides the sweep, and raise ``Pruned`` if the run is hopeless.
+
+        Where no metric is declared the value is logged as ``objective``, and no run is hopeless.
+        """
+        from .pruning import judge_of
+
+        with self._guard:
+            judge = self._judge or judge_of(self)
+            object.__setattr__(self, "_judge", judge)
+            self.log_metric(judge.metric, value, step)
+            judge.judge(self.metrics[judge.metric], int(step))
 
     def log_parameters(self, values: Mapping[str, Any]) -> None:
         """Add parameters; raises ``Conflict`` if one has another value already."""

@@ -172,6 +172,16 @@ def log_metrics(values: Mapping[str, Any], step: int | None = None) -> Mapping[s
     return values
 
 
+def report(value: Any, step: int) -> Any:
+    """Append one value of the metric that decides the sweep to the current run, and return the value.
+
+    Raises ``Pruned`` if the run is hopeless beside the others: the run ends as stopped there.
+    """
+    if run := _run():
+        run.report(value, step)
+    return value
+
+
 def log_parameters(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add parameters to the current run, and return them."""
     if run := _run():

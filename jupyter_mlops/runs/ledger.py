@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import NotFound
 from ..people import Members, Role
 from ..store import Store, Transaction
+from . import words
 from .capture import GitState
 from .plain import jsonable
 from .plan import FixedInput
@@ -185,6 +186,7 @@ class Ledger:
             **_columns(git),
             **more,
         )
+        words.of_run(tx, id, experiment, more.get("notebook"))
 
     def close(
         self,
@@ -214,6 +216,7 @@ class Ledger:
             warm=None if kept is None or kept.warm is None else int(kept.warm),
             why_cold=kept.why_cold if kept else "",
         )
+        words.of_error(tx, id, error)
         self._shelf.journal.ingest(tx, id, last=True)
         told = {name: row[name] for name in ("experiment", "notebook", "sweep")}
         if status == "finished":

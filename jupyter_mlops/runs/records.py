@@ -15,6 +15,7 @@ from ..datasets import DatasetVersion
 from ..errors import Conflict
 from ..people import Members, Role
 from ..store import Store, Transaction
+from . import words
 from .artifact import Artifact
 from .journal import over
 from .plain import dumps, jsonable
@@ -59,6 +60,7 @@ class Records:
                     name=name,
                     value=value,
                 )
+            words.of_tags(tx, id, values)
             tx.event("run.recorded", f"run:{id}", what="tags", tags=dict(values))
 
     def input(self, id: str, name: str, version: DatasetVersion) -> str:
@@ -144,6 +146,7 @@ def insert_parts(
     """Insert parameters and inputs of a run."""
     for name, value in parameters.items():
         tx.insert("run_parameters", run=id, name=name, value=dumps(value), number=_number(value))
+    words.of_parameters(tx, id, parameters)
     for name, fixed in inputs.items():
         tx.insert("run_inputs", run=id, name=name, ref=fixed.ref, digest=fixed.digest)
 

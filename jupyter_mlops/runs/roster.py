@@ -14,6 +14,7 @@ from typing import Any
 
 from ..people import Members, Role
 from ..store import Store, Transaction
+from . import words
 from .capture import GitState
 from .ledger import Kept, Ledger
 from .plan import Plan
@@ -309,6 +310,7 @@ class Roster:
             ],
         )
         for member in queued:
+            words.of_run(tx, member.id, experiment, plan.notebook.name)
             insert_parts(tx, member.id, plan.effective(member.injected), plan.inputs_of(member.injected))
 
 

@@ -81,8 +81,9 @@ class Details(Protocol):
 class Run(Value):
     """One execution. Two values are equal when they are of the same run, whenever they were read.
 
-    ``reason`` is why it was stopped, ``pruned`` the step at which it was found hopeless, ``limit`` the
-    may take, ``tries`` which try of its parameters it is, and ``warm`` whether its kernel was ready.
+    ``reason`` is why it was stopped, ``pruned`` the step at which it was found hopeless, ``limit`` how many
+    seconds it may take, ``tries`` which try of its parameters it is, ``warm`` whether its kernel was ready, and
+    ``removed`` when it was removed, if it was.
     """
 
     id: str

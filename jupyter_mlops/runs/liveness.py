@@ -18,6 +18,21 @@ from pathlib import Path
 from ..errors import Conflict
 
 
+class _Lock:
+    """An open lock file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+_locks: set[_Lock] = set()
+
+
 class Liveness:
     """The locks of the runs that execute in one working copy of a project."""
 
@@ -78,13 +93,14 @@ class Liveness:
 @contextmanager
 def holding(path: Path) -> Iterator[None]:
     """Lock ``path`` during the block; raises ``Conflict`` if another process holds it."""
-    # Python opens files so that no child inherits them: a child would keep the lock alive
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    # Python opens files so that no program that is started inherits them; a fork does, see _in_child
+    lock = _Lock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    _locks.add(lock)
     try:
         deadline = time.monotonic() + 1.0
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 # somebody may only be looking
@@ -93,7 +109,8 @@ def holding(path: Path) -> Iterator[None]:
                 time.sleep(0.01)
         yield
     finally:
-        os.close(descriptor)
+        _locks.discard(lock)
+        lock.close()
 
 
 def is_held(path: Path) -> bool:
@@ -109,3 +126,13 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _in_child() -> None:
+    """Let go of locks of the parent: a child that outlives it would make its runs look alive."""
+    for lock in _locks:
+        lock.close()
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)

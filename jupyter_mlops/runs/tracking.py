@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,26 +85,23 @@ class Tracking:
             self._ledger.begin_tracked(id, experiment, given, fixed, git)
             run = self._active(id, {each.asked: each.ref for each in fixed.values()})
             leave = context.entered(run, self._root)
+            process = os.getpid()
             try:
                 yield run
-            except KeyboardInterrupt:
-                self._end(id, code, "stopped", reason="interrupted")
-                raise
             except BaseException as error:
-                if isinstance(error, SystemExit) and not error.code:
-                    self._end(id, code, "finished")
-                else:
-                    self._end(id, code, "failed", _raised(error))
+                if os.getpid() == process:
+                    self._end(id, code, *_told(error))
                 raise
             else:
-                error_told = _raised(run.failure) if run.failure else None
-                status = "failed" if error_told else "finished"
-                self._end(id, code, status, error_told)
+                if os.getpid() == process:
+                    self._end(id, code, *_told(run.failure))
             finally:
                 leave()
                 run.close()
-                run.refresh(self._shelf.runs([id])[0])
-        self._liveness.forget(id)
+                if os.getpid() == process:  # a forked child may leave the block too, and the run goes on
+                    run.refresh(self._shelf.runs([id])[0])
+        if os.getpid() == process:
+            self._liveness.forget(id)
 
     def attach(self, id: str) -> ActiveRun:
         """Return the running run that this process belongs to, to log to.
@@ -133,11 +131,18 @@ class Tracking:
             self._save_model,
         )
 
-    def _end(
-        self, id: str, code: str | None, status: str, error: RunError | None = None, reason: str = ""
-    ) -> None:
+    def _end(self, id: str, code: str | None, status: str, error: RunError | None, reason: str) -> None:
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
             self._ledger.end(id, status, error, reason, self._keeping.keep(code))
+
+
+def _told(error: BaseException | None) -> tuple[str, RunError | None, str]:
+    """Return the status of a run whose block ended with ``error``, what is kept of it, and the reason."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", None, "interrupted"
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return "finished", None, ""
+    return "failed", _raised(error), ""
 
 
 def _raised(error: BaseException) -> RunError:

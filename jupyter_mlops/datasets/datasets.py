@@ -406,6 +406,12 @@ class Datasets:
         version = self._version(name, got)
         return version if new else replace(version, note=f"known already: this is {version.ref}")
 
+    def note_there(self, address: str, numbers: Mapping[tuple[str, int], int]) -> None:
+        """Remember by dataset and number which numbers a remote gave to versions."""
+        if numbers:
+            with self._store.bookkeeping() as transaction:
+                facts.note_there(transaction, address, numbers)
+
     def _prepared(
         self, name: str, given: Any, schema: Any, keys: tuple[str, ...] | None, verify: bool
     ) -> Prepared:
@@ -481,6 +487,11 @@ class Datasets:
             raise BadInput("these datasets were opened without a project, so they have no remotes")
         return self._remotes
 
+    def _there(self, detail: Mapping[str, Any]) -> Mapping[str, int]:
+        noted: Mapping[str, int] = detail.get("there") or {}
+        names = self._remotes.names() if noted and self._remotes is not None else {}
+        return {names[address]: number for address, number in noted.items() if address in names}
+
     def _version(self, name: str, number: int) -> DatasetVersion:
         row = self._store.one(
             f"{facts.VERSIONS} WHERE v.dataset = :name AND v.number = :number",
@@ -511,6 +522,7 @@ class Datasets:
             described=bool(row["described"]),
             reading=row["reading"],
             removed=row["removed_at"] or "",
+            there=self._there(detail),
             detail=detail,
             _content=self._contents,
         )

@@ -192,6 +192,28 @@ def adopt(
     return number, True
 
 
+def note_there(transaction: Transaction, address: str, numbers: Mapping[tuple[str, int], int]) -> None:
+    """Remember which number a remote gave to versions, for those that it calls otherwise than we do."""
+    for (name, number), there in numbers.items():
+        where = {"name": name, "number": number}
+        row = transaction.one(
+            "SELECT detail FROM versions WHERE dataset = :name AND number = :number", **where
+        )
+        if row is None:
+            continue
+        detail = json.loads(row["detail"])
+        known = dict(detail.get("there") or {})
+        noted = {place: its for place, its in known.items() if place != address}
+        if there != number:
+            noted[address] = there
+        if noted != known:
+            transaction.execute(
+                "UPDATE versions SET detail = :detail WHERE dataset = :name AND number = :number",
+                detail=canonical({**detail, "there": noted}),
+                **where,
+            )
+
+
 def _reading(fact: Mapping[str, Any]) -> str:
     """Return the declared types of a fact from outside, in our own spelling."""
     text = fact.get("reading") or ""

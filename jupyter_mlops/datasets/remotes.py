@@ -94,6 +94,10 @@ class Remotes:
             name, remote.address, remote.single_writer, False, "forgotten here; what it holds stays there"
         )
 
+    def names(self) -> Mapping[str, str]:
+        """Return the remotes' names by their addresses."""
+        return {place.url: name for name, place in self._places.items()}
+
     def hint(self, ref: str) -> str:
         """Return how to fetch the bytes of a version that are not here; nothing where there is no remote."""
         return f"`mlops data pull {ref}` fetches them" if self._places else ""
@@ -111,7 +115,9 @@ class Remotes:
             there.open(begin=True)
             there.refresh()
             there.mend()
-            return Push(there, versions, self._objects, name).run(chosen, self._told)
+            done = Push(there, versions, self._objects, name).run(chosen, self._told)
+        versions.note_there(self._places[name].url, done.numbers)
+        return done
 
     def pull(
         self, versions: Versions, ref: str | DatasetVersion | None = None, remote: str | None = None
@@ -125,7 +131,9 @@ class Remotes:
         with self._objects.holding(), self._opened(name, self._places[name]) as there:
             there.open()
             there.refresh()
-            return Pull(there, versions, self._objects, name).run(parsed)
+            done = Pull(there, versions, self._objects, name).run(parsed)
+        versions.note_there(self._places[name].url, done.numbers)
+        return done
 
     def restore(self, digests: Collection[str], batch: Batch) -> set[str]:
         """Put into ``batch`` what remotes have of ``digests``, chunks and files, and return those.

@@ -61,6 +61,21 @@ class Transfer(Value):
         return tuple(version for version in self.versions if version.state != "known")
 
     @property
+    def renumbered(self) -> tuple[Moved, ...]:
+        """The versions that have another number on the other side."""
+        return tuple(version for version in self.versions if version.renumbered)
+
+    @property
+    def numbers(self) -> dict[tuple[str, int], int]:
+        """The numbers there of the versions that are on both sides, by dataset and number here."""
+        return {
+            (name, int(here)): int(version.there.rpartition("@v")[2])
+            for version in self.versions
+            if version.there
+            for name, _, here in [version.here.rpartition("@v")]
+        }
+
+    @property
     def path(self) -> str:
         """Where the page shows what there is."""
         return "data"

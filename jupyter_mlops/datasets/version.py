@@ -153,7 +153,8 @@ class DatasetVersion(Value):
     ``digest`` is that of the content alone: the same wherever the same content is. ``rows``, ``columns`` and
     ``profile`` are of tables; those of a big one are found out when they are first asked for, and kept.
     ``findings`` is what is known of them already. ``key`` is remembered with the dataset. ``note`` says when
-    a commit found its content known already, ``removed`` since when the version is hidden.
+    a commit found its content known already, ``removed`` since when the version is hidden. ``there`` are its
+    numbers in those remotes that gave it another one.
     """
 
     name: str
@@ -174,6 +175,7 @@ class DatasetVersion(Value):
     reading: str = field(default="", compare=False, repr=False)
     removed: str = field(default="", compare=False, repr=False)
     note: str = field(default="", compare=False)
+    there: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     detail: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _content: Content | None = field(default=None, compare=False, repr=False)
 
@@ -284,6 +286,7 @@ class DatasetVersion(Value):
             "key": list(self.key),
             "aliases": list(self.aliases),
             "source": self.source,
+            "there": dict(self.there),
             "note": self.note,
         }
 

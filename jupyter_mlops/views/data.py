@@ -45,6 +45,7 @@ def _told(value: DatasetVersion, lineage: Lineage | None = None) -> list[Block]:
     told = facts(
         ("message", value.message),
         ("aliases", ", ".join(value.aliases)),
+        ("elsewhere", _elsewhere(value)),
         ("committed", f"{formats.moment(value.at)} by {value.actor}"),
         ("from", value.source),
         ("key", ", ".join(value.key)),
@@ -54,6 +55,11 @@ def _told(value: DatasetVersion, lineage: Lineage | None = None) -> list[Block]:
         ("removed", formats.moment(value.removed) if value.removed else ""),
     )
     return [Text(value.note, "muted"), told] if value.note else [told]
+
+
+def _elsewhere(value: DatasetVersion) -> Cell:
+    """Return what remotes call a version that has another number there."""
+    return Cell(", ".join(f"v{number} in {remote}" for remote, number in value.there.items()), "warning")
 
 
 @view.register
@@ -123,6 +129,7 @@ def _versions(items: Sequence[DatasetVersion]) -> View:
             Column("columns", _columns, numeric=True),
             Column("size", lambda one: formats.size(one.bytes), numeric=True),
             Column("aliases", lambda one: ", ".join(one.aliases)),
+            *([Column("elsewhere", _elsewhere)] if any(one.there for one in items) else []),
             Column("message", lambda one: one.message),
             Column("committed (UTC)", lambda one: when(one.at)),
             Column("by", lambda one: one.actor),

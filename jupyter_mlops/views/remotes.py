@@ -9,6 +9,7 @@ from . import formats
 from .dispatch import Column, listed, listing, tabled, view
 from .view import Block, Cell, Text, View, facts
 
+_MOST_NUMBERS = 3  # told in words
 _PULLED = {"pulled": "new here", "fetched": "its bytes were missing here", "known": "here already"}
 _PUSHED = {"pushed": "new there", "known": "there already"}
 
@@ -46,6 +47,8 @@ def _(value: Transfer) -> View:
     there = f"{'to' if value.direction == 'push' else 'from'} {value.remote}"
     title = f"{value.direction} {there}"
     blocks: list[Block] = [Text(value.note, "warning")] if value.note else []
+    if value.renumbered:
+        blocks.append(Text(_numbers(value), "warning"))
     blocks.append(facts(("moved", formats.size(value.bytes)), ("remote", Cell(value.address, "code"))))
     if value.versions:
         shown = sorted(value.versions, key=lambda one: one.state == "known")
@@ -62,11 +65,41 @@ def _(value: Transfer) -> View:
             )
         )
     return View(
-        title, f"{title} · {_summary(value)}", "warning" if value.note else "plain", tuple(blocks), value.path
+        title,
+        f"{title} · {_summary(value)}",
+        "warning" if value.note or value.renumbered else "plain",
+        tuple(blocks),
+        value.path,
     )
 
 
 def _summary(value: Transfer) -> str:
+    told = _moved(value)
+    if not value.renumbered:
+        return told
+    first, *others = value.renumbered
+    more = f", and {formats.number(len(others))} more" if others else ""
+    return f"{_pair(value.direction, first)}{more} · {told}"
+
+
+def _pair(direction: str, one: Moved) -> str:
+    """Return both names of a version, first the one of the side it came from."""
+    return f"{one.here} is {one.there} there" if direction == "push" else f"{one.there} there is {one.here}"
+
+
+def _numbers(value: Transfer) -> str:
+    """Return what it means that numbers differ, and where both are seen."""
+    names = list(dict.fromkeys(one.here.rpartition("@")[0] for one in value.renumbered))
+    said = "; ".join(_pair(value.direction, one) for one in value.renumbered[:_MOST_NUMBERS])
+    more = len(value.renumbered) - _MOST_NUMBERS
+    left = f", and {formats.number(more)} more" if more > 0 else ""
+    return (
+        f"{said}{left}. The same number means another version on either side; refs here mean those here. "
+        f"`mlops data versions {names[0]}` shows both."
+    )
+
+
+def _moved(value: Transfer) -> str:
     moved = value.moved
     if not moved:
         return (

@@ -30,6 +30,7 @@ from jupyter_mlops.errors import (
 from jupyter_mlops.objects.blob import digest_of
 from jupyter_mlops.project import Project, open_project
 from jupyter_mlops.store.events import canonical
+from jupyter_mlops.views import to_text, view
 from tests.buckets import S3Server, environment, s3_server, use
 from tests.conftest import ANN, BO, DEE, MakeProject
 
@@ -140,6 +141,32 @@ def test_a_number_that_is_taken_there_gives_way_and_the_answer_says_so(ann: Proj
     for project in (ann, bo):  # from now on both have all of it
         assert project.datasets.push().moved == ()
         assert project.datasets.pull().moved == ()
+
+
+def test_a_number_that_means_something_else_there_is_said_loudly(
+    ann: Project, bo: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(ann, "letters", "from ann")
+    commit(bo, "letters", "from bo")
+    assert "differ" not in to_text(view(ann.datasets.push()))
+    first = to_text(view(bo.datasets.push())).splitlines()[0]
+    assert "letters@v1 is letters@v2 there" in first
+    pulled = bo.datasets.pull("letters@v1")
+    assert states(pulled) == [("letters@v2", "letters@v1", "pulled")]
+    assert "letters@v1 there is letters@v2" in to_text(view(pulled)).splitlines()[0]
+    again = to_text(view(bo.datasets.pull("letters"))).splitlines()[0]
+    assert "nothing to do" in again
+    assert "and 1 more" in again
+    assert [version.there for version in bo.datasets.versions("letters")] == [{"default": 1}, {"default": 2}]
+    assert bo.datasets.get("letters@v1").to_dict()["there"] == {"default": 2}
+    assert [version.there for version in ann.datasets.versions("letters")] == [{}]
+    monkeypatch.setenv("MLOPS_ACTOR", ANN)
+    assert cli.run(["data", "versions", "letters", "--project", str(bo.root)]) == 0
+    assert "v2 in default" in capsys.readouterr().out
+    assert cli.run(["data", "show", "letters@v1", "--project", str(bo.root)]) == 0
+    assert "v2 in default" in capsys.readouterr().out
+    # what was recorded by its number here is still that
+    assert text_of(bo, "letters@v1") == "from bo"
 
 
 def test_a_version_that_brings_old_content_back_travels_as_one_of_its_own(ann: Project, bo: Project) -> None:

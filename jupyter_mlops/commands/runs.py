@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -23,40 +24,92 @@ _RESUME = "what was recorded is kept; `mlops runs resume EXPERIMENT@latest` exec
     "--input", "inputs", multiple=True, type=INPUT, metavar="KEY=REF", help="Fix a dataset it reads."
 )
 @click.option("--grid", multiple=True, type=GRID, metavar="KEY=A,B,…", help="Try each of these values.")
+@click.option(
+    "--space",
+    multiple=True,
+    type=PARAMETER,
+    metavar="KEY=LOW:HIGH[:log]",
+    help="Draw from a range, or from A,B,…",
+)
+@click.option(
+    "--search", type=click.Choice(("grid", "random", "optuna")), default="grid", help="How sets are found."
+)
+@click.option("--trials", type=click.IntRange(1), help="How many sets a random or optuna search tries.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed draws the same sets.")
 @click.option("--maximize", metavar="METRIC", help="The best run has the largest of it.")
 @click.option("--minimize", metavar="METRIC", help="The best run has the smallest of it.")
 @click.option(
     "--experiment", type=EXPERIMENT, metavar="NAME", help="Where the runs belong; else the notebook's name."
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="How many run at a time.")
+@click.option("--executor", metavar="NAME", help="Where: local, or an installed one such as dask.")
+@click.option("--limit", metavar="TIME", help="A run that takes longer fails: 30s, 10m, 2h.")
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=1,
+    show_default=True,
+    help="How often a run is tried again whose kernel died.",
+)
+@click.option("--prune/--no-prune", default=None, help="Whether to stop runs that are worse than the median.")
+@click.option("--cold", is_flag=True, help="Start every kernel anew.")
 @click.option(
     "--like", type=RUN_REF, metavar="RUN", help="Execute RUN again, with all that was kept, and compare."
 )
+@click.option("--detach", is_flag=True, help="Queue the runs for `mlops worker`, and return at once.")
+@click.option("--yes", is_flag=True, help="Do not ask, however many runs it are.")
 def run(
     project: Project,
     notebook: str | None,
     parameters: tuple[tuple[str, Any], ...],
     inputs: tuple[tuple[str, Any], ...],
     grid: tuple[tuple[str, Any], ...],
+    space: tuple[tuple[str, Any], ...],
+    search: str,
+    trials: int | None,
+    seed: int | None,
     maximize: str | None,
     minimize: str | None,
     experiment: str | None,
     workers: int | None,
+    executor: str | None,
+    limit: str | None,
+    retries: int,
+    prune: bool | None,
+    cold: bool,
     like: str | None,
+    detach: bool,
+    yes: bool,
 ) -> Any:
-    """Execute NOTEBOOK once, or once for every combination of --grid; with --like, a run once more."""
-    runs = project.runs.execute(
-        notebook,
-        parameters=_once("-p", parameters),
-        inputs=_once("--input", inputs),
-        grid=_once("--grid", grid) or None,
-        maximize=maximize,
-        minimize=minimize,
-        experiment=experiment,
-        workers=workers,
-        like=like,
-    )
-    return project.runs.reproduction(runs[0]) if like is not None else runs
+    """Execute NOTEBOOK once, or once for each parameter set of a search; with --like, a run once more."""
+    given: dict[str, Any] = {
+        "parameters": _once("-p", parameters),
+        "inputs": _once("--input", inputs),
+        "grid": _once("--grid", grid) or None,
+        "space": _once("--space", space) or None,
+        "search": search,
+        "trials": trials,
+        "seed": seed,
+        "maximize": maximize,
+        "minimize": minimize,
+        "experiment": experiment,
+        "workers": workers,
+        "executor": executor,
+        "limit": limit,
+        "retries": retries,
+        "prune": prune,
+        "cold": cold,
+        "like": like,
+        "wait": not detach,
+    }
+    try:
+        runs = project.runs.execute(notebook, confirm=yes, **given)
+    except BadInput as error:
+        if yes or not getattr(error, "confirmable", False) or not sys.stdin.isatty():
+            raise
+        click.confirm(f"{error.message}: execute them all?", abort=True, err=True)
+        runs = project.runs.execute(notebook, confirm=True, **given)
+    return project.runs.reproduction(runs[0]) if like is not None and not detach else runs
 
 
 def _once(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from .plan import Plan, Sought, folder_of, planned
 from .progress import Watch, shown
 from .pruning import MEDIAN
 from .repetition import Repetition
-from .roster import Roster
+from .roster import Lease, Roster
 from .run import Run
 from .runs import Runs, Sweep, decision
 from .shelf import Shelf
@@ -44,9 +44,15 @@ UNASKED_RUNS, MOST_RUNS = 1_000, 100_000
 class TooMany(BadInput):
     """Raised for a sweep of very many runs, which somebody has to confirm."""
 
-    def __init__(self, size: int, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.size = size
+    def __init__(self, size: int) -> None:
+        self.confirmable = size <= MOST_RUNS
+        words = f"these are {size:,} runs"
+        if self.confirmable:
+            hint = "confirm=True (--yes) executes them all; search='random' with trials=100 tries some"
+        else:
+            words = f"{words}, and {MOST_RUNS:,} are the most at a time"
+            hint = "try fewer values, or search='random' with trials=100 (--search random --trials 100)"
+        super().__init__(words, hint)
 
 
 class Launch:
@@ -137,7 +143,8 @@ class Launch:
             raise BadInput(
                 "an optuna search needs to know what is good", "give maximize='auc' or minimize='loss'"
             )
-        _check_size(plan.strategy.size, confirm)
+        if plan.strategy.size > (MOST_RUNS if confirm else UNASKED_RUNS):
+            raise TooMany(plan.strategy.size)
         check_kernel(read)
         plan = replace(
             plan,
@@ -179,17 +186,15 @@ class Launch:
         id = self._finder.sweep_id(text_of(ref))
         self._people.require(Role.CONTRIBUTOR)
         row = self._store.one("SELECT * FROM sweeps WHERE id = :id", id=id) or {}
+        if row["status"] == "running" and row["detached"]:
+            raise Conflict(f"sweep {id} is in the queue, for `mlops worker`", f"`mlops runs stop {id}` first")
         elsewhere = row["status"] == "running" and row["host"] != self._liveness.here
         if elsewhere:
             host = str(row["host"]).partition(":")[0]
             raise Conflict(f"sweep {id} runs on {host}", f"`mlops runs stop {id}` first, if it does not")
         with self._liveness.hold(id):
             self._await_members(id)
-            notebook = parse_notebook(self._objects.read(row["notebook_digest"]), row["notebook"])
-            plan = Plan.from_request(row["request"], notebook)
-            if not (self._root / plan.folder).is_dir():
-                raise NotFound(f"the notebook's folder {plan.folder} is gone", "put it back, then resume")
-            check_kernel(notebook)
+            plan = self._remembered(row)
             git = git_state(self._root)
             missing = self._roster.reopen(id, plan, git)
             self._leftovers.tidy()
@@ -198,6 +203,28 @@ class Launch:
                     execution.prepare(missing)
                     self._perform(execution, id, plan)
         return self._finder.sweep(id)
+
+    def work(
+        self,
+        sweep: str,
+        *,
+        workers: int,
+        lease: Callable[[], Lease],
+        alive: Callable[[str], bool],
+        stopped: Callable[[], bool],
+    ) -> int:
+        """Execute what is queued of a detached sweep, beside others that do; return how many runs it were.
+
+        ``lease`` is asked for whenever a run is taken up, ``alive`` now and then whether it is still ours.
+        """
+        row = self._store.one("SELECT * FROM sweeps WHERE id = :id", id=sweep)
+        if row is None:
+            raise NotFound(f"there is no sweep '{sweep}'")
+        plan = replace(self._remembered(row), workers=workers)
+        git = git_state(self._root)
+        with self._executing(sweep, row["experiment"], plan, git, lease, alive) as execution:
+            execution.prepare(self._roster.left(sweep))
+            return execution.run(lambda: None, stopped)
 
     def stop(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:
         """Stop a run, or a sweep with all that is left of it, and return it as it is then.
@@ -219,8 +246,25 @@ class Launch:
             raise Conflict(f"{'run' if run else 'sweep'} {id} is {status} already")
         return self._shelf.runs([id])[0] if run else self._finder.sweep(id)
 
+    def _remembered(self, row: Mapping[str, Any]) -> Plan:
+        """Return the plan of a recorded sweep; raises where it cannot be executed here."""
+        notebook = parse_notebook(self._objects.read(row["notebook_digest"]), row["notebook"])
+        plan = Plan.from_request(row["request"], notebook)
+        if not (self._root / plan.folder).is_dir():
+            raise NotFound(f"the notebook's folder {plan.folder} is gone", "put it back, then resume")
+        check_kernel(notebook)
+        return plan
+
     @contextmanager
-    def _executing(self, sweep: str, experiment: str, plan: Plan, git: GitState) -> Iterator[Execution]:
+    def _executing(
+        self,
+        sweep: str,
+        experiment: str,
+        plan: Plan,
+        git: GitState,
+        lease: Callable[[], Lease] | None = None,
+        alive: Callable[[str], bool] | None = None,
+    ) -> Iterator[Execution]:
         actor = self._people.actor.name
         executor = open_executor(plan.executor, self._root, self._state, actor, self._liveness)
         try:
@@ -235,6 +279,8 @@ class Launch:
                 plan,
                 git,
                 kept=self.repetition.kept(plan.like) if plan.like else None,
+                lease=lease,
+                alive=alive,
             )
         finally:
             executor.close()
@@ -301,18 +347,3 @@ def _pruner(prune: bool | None, metric: str | None) -> str | None:
         if metric is None:
             raise BadInput("hopeless by which metric?", "give maximize='auc' or minimize='loss'")
     return MEDIAN if prune is not False and metric is not None and installed() else None
-
-
-def _check_size(size: int, confirm: bool) -> None:
-    if size > MOST_RUNS:
-        raise TooMany(
-            size,
-            f"these are {size:,} runs, and {MOST_RUNS:,} are the most at a time",
-            "try fewer values, or search='random' with trials=100 (--search random --trials 100)",
-        )
-    if size > UNASKED_RUNS and not confirm:
-        raise TooMany(
-            size,
-            f"these are {size:,} runs",
-            "confirm=True (--yes) executes them all; search='random' with trials=100 tries some",
-        )

@@ -220,6 +220,16 @@ class Roster:
         self._shelf.journal.forget(member.id)
         return True
 
+    def left(self, sweep: str) -> int:
+        """Return how many parameter sets of a sweep have not been taken up."""
+        row = self._store.one(
+            "SELECT s.size - COUNT(DISTINCT r.position) AS fresh, "
+            "COUNT(CASE WHEN r.status = 'queued' THEN 1 END) AS queued FROM sweeps s "
+            "LEFT JOIN runs r ON r.sweep = s.id WHERE s.id = :id GROUP BY s.size",
+            id=sweep,
+        )
+        return int(row["fresh"]) + int(row["queued"]) if row else 0
+
     def is_open(self, sweep: str) -> bool:
         """Return whether a sweep counts as running: nobody stopped it."""
         row = self._store.one("SELECT status FROM sweeps WHERE id = :id", id=sweep)

@@ -175,11 +175,8 @@ def environment_differences(
 
 
 def _executed(run: Run) -> dict[str, Any]:
-    warm = getattr(run, "warm", None)
-    return {
-        "executor": getattr(run, "executor", None),
-        "kernel": None if warm is None else "warm" if warm else "cold",
-    }
+    kernel = None if run.warm is None else "warm" if run.warm else "cold"
+    return {"executor": run.executor, "kernel": kernel}
 
 
 def _metrics(original: Run, run: Run, tolerance: float) -> Iterable[Held]:

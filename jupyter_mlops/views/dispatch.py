@@ -39,6 +39,7 @@ _HOMES = {
     "runs.comparison": "comparison",
     "runs.notebook_diff": "comparison",
     "runs.importance": "comparison",
+    "runs.reproduction": "reproduction",
     "runs": "runs",
     "models": "models",
     "promotion": "promotion",

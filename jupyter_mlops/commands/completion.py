@@ -91,11 +91,11 @@ def candidates(kind: str, fragment: str, project: Project | None) -> list[str]:
                 names("SELECT name || '@' || alias AS word FROM aliases WHERE kind = 'model' ORDER BY 1"),
             )
         case "experiment":
-            return names("SELECT DISTINCT experiment AS word FROM runs ORDER BY 1")
+            return names("SELECT DISTINCT experiment AS word FROM runs WHERE removed_at IS NULL ORDER BY 1")
         case "run ref":
-            found = names("SELECT DISTINCT experiment AS word FROM runs ORDER BY 1")
+            found = names("SELECT DISTINCT experiment AS word FROM runs WHERE removed_at IS NULL ORDER BY 1")
             return [f"{name}@{last}" for name in found for last in ("best", "latest")] + names(
-                "SELECT id AS word FROM runs ORDER BY number DESC LIMIT 50"
+                "SELECT id AS word FROM runs WHERE removed_at IS NULL ORDER BY number DESC LIMIT 50"
             )
         case "alias":
             policy = project.people.policy

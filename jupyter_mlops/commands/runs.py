@@ -129,7 +129,12 @@ def _once(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
 )
 @click.option("--experiment", type=EXPERIMENT, metavar="NAME", help="Only of this experiment.")
 def list_(project: Project, where: str, order_by: str | None, limit: int, experiment: str | None) -> Any:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    A filter looks at metrics., parameters., tags., inputs. and at facts such as status, experiment, duration:
+    `metrics.auc > 0.8 and not parameters.penalty in ('l1', 'l2')`. `text matches 'word beginn*'` finds words
+    in names, notes, parameters, tags and errors. The whole grammar with examples: docs/search.md.
+    """
     return project.runs.search(where=where, order_by=order_by, limit=limit, experiment=experiment)
 
 
@@ -161,3 +166,26 @@ def resume(project: Project, ref: str) -> Any:
 def stop(project: Project, ref: str, reason: str) -> Any:
     """Stop a run or a sweep."""
     return project.runs.stop(ref, reason=reason)
+
+
+@verb("runs note", role=Role.CONTRIBUTOR)
+@click.argument("ref", type=RUN_REF)
+@click.argument("text")
+def note(project: Project, ref: str, text: str) -> Any:
+    """Write TEXT beside a run; an empty text takes the note away."""
+    return project.runs.note(ref, text)
+
+
+@verb("runs remove", role=Role.CONTRIBUTOR)
+@click.argument("ref", type=RUN_REF)
+@click.option("--reason", default="", metavar="TEXT", help="Why it goes.")
+def remove(project: Project, ref: str, reason: str) -> Any:
+    """Hide a run that no model was made from, or a sweep; `runs restore` brings it back."""
+    return project.runs.remove(ref, reason=reason)
+
+
+@verb("runs restore", role=Role.CONTRIBUTOR)
+@click.argument("ref", type=RUN_REF)
+def restore(project: Project, ref: str) -> Any:
+    """Bring a removed run or sweep back, while its bytes are there."""
+    return project.runs.restore(ref)

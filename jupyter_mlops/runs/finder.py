@@ -18,7 +18,11 @@ from .selection import FINITE, Selection
 from .shelf import Shelf, listed
 
 # by the number of their runs: a clock may stand still
-_SEEN_SWEEP = "EXISTS (SELECT 1 FROM runs r WHERE r.sweep = sweeps.id AND r.removed_at IS NULL)"
+# a sweep whose search has not asked for its first run yet has none
+_SEEN_SWEEP = (
+    "(EXISTS (SELECT 1 FROM runs r WHERE r.sweep = sweeps.id AND r.removed_at IS NULL) "
+    "OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.sweep = sweeps.id))"
+)
 _NEWEST_SWEEP = "ORDER BY (SELECT MIN(number) FROM runs WHERE runs.sweep = sweeps.id) DESC LIMIT :limit"
 _OF_EXPERIMENT = "SELECT id FROM runs WHERE experiment = :name AND removed_at IS NULL LIMIT 1"
 _NAMED = {
@@ -60,7 +64,7 @@ class Finder:
     def best(self, name: str) -> Run:
         """Return the best finished run of a sweep or experiment, by the metric last declared for it."""
         if not self._is_experiment(name):
-            if self._beginning_with("sweeps", name):
+            if self.beginning_with("sweeps", name) or self.beginning_with("sweeps", name, removed=True):
                 return self.sweep(name).best()
             raise self._no_experiment(name)
         declared = self._shelf.sweeps(
@@ -193,7 +197,7 @@ class Finder:
         return tuple(sorted(each for each in found if self._is_experiment(each)))
 
     def _run_id(self, text: str) -> str:
-        rows = self._beginning_with("runs", text)
+        rows = self.beginning_with("runs", text)
         exact = [id for id in rows if id == text]
         if exact or len(rows) == 1:
             return (exact or rows)[0]
@@ -203,37 +207,53 @@ class Finder:
             raise BadInput(f"'{text}' is an experiment", f"write {text}@latest or {text}@best")
         if self.is_sweep(text):
             raise BadInput(f"'{text}' is a sweep", f"write {text}@best, or a run's id")
-        ids = [row["id"] for row in self._store.all("SELECT id FROM runs ORDER BY number DESC LIMIT 1000")]
-        known = [*ids, *self.experiments()]
+        if removed := self.beginning_with("runs", text, removed=True):
+            raise _removed("run", removed[0])
+        newest = self._store.rows(
+            "SELECT id FROM runs WHERE removed_at IS NULL ORDER BY number DESC LIMIT 1000"
+        )
+        known = [*(row[0] for row in newest), *self.experiments()]
         raise NotFound(f"there is no run '{text}'", close_matches(text, known, "`mlops runs list` shows all"))
 
     def sweep_id(self, text: str) -> str:
         """Return the id of the sweep that ``text`` names, by its own id or by a run of it."""
-        rows = self._beginning_with("sweeps", text)
+        rows = self.beginning_with("sweeps", text)
         exact = [id for id in rows if id == text]
         if exact or len(rows) == 1:
             return (exact or rows)[0]
         if rows:
             raise BadInput(f"'{text}' begins several sweeps: {', '.join(rows[:5])}", "write more of the id")
-        sweep = None if self._is_experiment(text) else self.get(text).sweep
+        known = self._is_experiment(text)
+        if not known and (removed := self.beginning_with("sweeps", text, removed=True)):
+            raise _removed("sweep", removed[0])
+        sweep = None if known else self.get(text).sweep
         if sweep is None:
-            known = [each.id for each in self._shelf.sweeps(_NEWEST_SWEEP, limit=1000)]
+            ids = [each.id for each in self._shelf.sweeps(_NEWEST_SWEEP, limit=1000)]
             hint = "sweeps are made by `mlops run`; a run's own id works too"
-            raise NotFound(f"'{text}' is no sweep and of no sweep", close_matches(text, known, hint))
+            raise NotFound(f"'{text}' is no sweep and of no sweep", close_matches(text, ids, hint))
         return sweep
 
-    def _beginning_with(self, table: str, text: str) -> list[str]:
+    def beginning_with(self, table: str, text: str, removed: bool = False) -> list[str]:
+        """Return ids of runs or sweeps that begin with ``text``; of removed ones, or of all others."""
         if not text or any(letter not in ALPHABET for letter in text):
             return []
-        rows = self._store.all(
-            f"SELECT id FROM {table} WHERE id LIKE :pattern ORDER BY id LIMIT 6",  # noqa: S608 ours
+        if table == "runs":
+            seen = f"removed_at IS {'NOT ' if removed else ''}NULL"
+        else:
+            seen = f"NOT {_SEEN_SWEEP}" if removed else _SEEN_SWEEP
+        rows = self._store.rows(
+            # LIKE alone walks along all of them
+            f"SELECT id FROM {table} WHERE id BETWEEN :text AND :last AND id LIKE :pattern AND {seen} "  # noqa: S608 ours
+            "ORDER BY id LIMIT 6",
+            text=text,
+            last=text + ALPHABET[-1] * 8,
             pattern=f"{text}%",
         )
-        return [row["id"] for row in rows]
+        return [row[0] for row in rows]
 
     def is_sweep(self, text: str) -> bool:
         """Return whether ``text`` is the id of a sweep, or its beginning and that of no run."""
-        sweeps, runs = self._beginning_with("sweeps", text), self._beginning_with("runs", text)
+        sweeps, runs = self.beginning_with("sweeps", text), self.beginning_with("runs", text)
         if sweeps and runs and text not in (*sweeps, *runs):
             raise BadInput(f"'{text}' begins a sweep and a run", "write more of the id")
         return text in sweeps or (bool(sweeps) and not runs)
@@ -260,6 +280,10 @@ def _status_sql(gone: Mapping[str, tuple[str, RunError]]) -> tuple[str, dict[str
             cases += f" WHEN r.id IN ({marks}) THEN '{status}'"
             bound |= given
     return f"CASE{cases} ELSE r.status END", bound
+
+
+def _removed(what: str, id: str) -> NotFound:
+    return NotFound(f"{what} {id} was removed", f"`mlops runs restore {id}` brings it back")
 
 
 def _is_number(text: str) -> bool:

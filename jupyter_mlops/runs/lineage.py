@@ -19,8 +19,10 @@ class RunLinks(Links):
     def users(self, source: Store | Transaction, ref: str) -> tuple[str, ...]:
         """Return, for people, the runs that read or wrote a version and the models that came of them."""
         rows = source.all(
-            "SELECT run FROM run_inputs WHERE ref = :ref UNION SELECT run FROM run_outputs WHERE ref = :ref "
-            "ORDER BY run",
+            "SELECT i.run FROM run_inputs i JOIN runs r ON r.id = i.run "
+            "WHERE i.ref = :ref AND r.removed_at IS NULL UNION "
+            "SELECT o.run FROM run_outputs o JOIN runs r ON r.id = o.run "
+            "WHERE o.ref = :ref AND r.removed_at IS NULL ORDER BY run",
             ref=ref,
         )
         ids = [str(row["run"]) for row in rows]
@@ -32,7 +34,7 @@ class RunLinks(Links):
         return _nodes(
             source.all(
                 "SELECT DISTINCT r.id, r.sweep, r.experiment, r.status, r.number FROM run_inputs i "
-                "JOIN runs r ON r.id = i.run WHERE i.ref = :ref ORDER BY r.number",
+                "JOIN runs r ON r.id = i.run WHERE i.ref = :ref AND r.removed_at IS NULL ORDER BY r.number",
                 ref=ref,
             )
         )
@@ -42,7 +44,7 @@ class RunLinks(Links):
         return _nodes(
             source.all(
                 "SELECT DISTINCT r.id, r.sweep, r.experiment, r.status, r.number FROM run_outputs o "
-                "JOIN runs r ON r.id = o.run WHERE o.ref = :ref ORDER BY r.number",
+                "JOIN runs r ON r.id = o.run WHERE o.ref = :ref AND r.removed_at IS NULL ORDER BY r.number",
                 ref=ref,
             )
         )

@@ -82,7 +82,7 @@ class Run(Value):
     """One execution. Two values are equal when they are of the same run, whenever they were read.
 
     ``reason`` is why it was stopped, ``pruned`` the step at which it was found hopeless, ``limit`` how many
-    seconds it may take, ``tries`` which try of its parameters it is, ``warm`` whether its kernel was ready, and
+    seconds it may take, ``tries`` which try of its parameters it is, ``warm`` whether its kernel was ready,
     ``removed`` when it was removed, if it was.
     """
 
@@ -230,6 +230,8 @@ class Run(Value):
             "outputs": list(self.outputs),
             "artifacts": [artifact.to_dict() for artifact in self.artifacts.values()],
             "notebook": self.notebook,
+            "note": self.note,
+            "removed": self.removed or None,
             "like": self.like,
             "created_at": self.created_at,
             "started_at": self.started_at,

@@ -96,20 +96,38 @@ class Shelf:
         """Return the logged values of a metric of many runs, each thinned to about ``most``."""
         return self.journal.histories(runs, metric, most)
 
-    def roots(self) -> Iterator[tuple[str, str, bool]]:
-        """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's."""
+    def roots(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, str, bool]]:
+        """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's.
+
+        Of the runs with these ids; without, of all that were not removed.
+        """
+        if ids is None:
+            yield from self._roots("r.removed_at IS NULL", {})
+            for row in self.store.all(
+                "SELECT s.id, s.notebook_digest FROM sweeps s WHERE EXISTS "
+                "(SELECT 1 FROM runs r WHERE r.sweep = s.id AND r.removed_at IS NULL)"
+            ):
+                yield f"sweep:{row['id']}", row["notebook_digest"], False
+            return
+        for chunk in _chunks(ids):
+            marks, given = listed(chunk)
+            yield from self._roots(f"r.id IN ({marks})", given)
+
+    def _roots(self, which: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         for column, tree in _KEPT.items():
-            for row in self.store.all(f"SELECT id, {column} AS digest FROM runs WHERE {column} IS NOT NULL"):  # noqa: S608 ours
-                yield f"run:{row['id']}", row["digest"], tree
-        for row in self.store.all("SELECT id, notebook_digest FROM sweeps"):
-            yield f"sweep:{row['id']}", row["notebook_digest"], False
-        for row in self.store.all("SELECT run, kind, digest, detail FROM run_artifacts"):
-            yield f"run:{row['run']}", row["digest"], row["kind"] in _TREES
-            if "picture" in (detail := json.loads(row["detail"])):
-                yield f"run:{row['run']}", detail["picture"]["digest"], False
+            kept = f"SELECT r.id, r.{column} FROM runs r WHERE r.{column} IS NOT NULL AND {which}"  # noqa: S608 ours
+            for id, digest in self.store.rows(kept, **given):
+                yield f"run:{id}", digest, tree
+        of_run = f"t JOIN runs r ON r.id = t.run WHERE {which}"
+        kept = f"SELECT t.run, t.kind, t.digest, t.detail FROM run_artifacts {of_run}"  # noqa: S608 ours
+        for id, kind, digest, detail in self.store.rows(kept, **given):
+            yield f"run:{id}", digest, kind in _TREES
+            if "picture" in (known := json.loads(detail)):
+                yield f"run:{id}", known["picture"]["digest"], False
         for table in ("run_inputs", "run_outputs"):
-            for row in self.store.all(f"SELECT DISTINCT ref, digest FROM {table}"):  # noqa: S608 ours
-                yield f"data:{row['ref']}", row["digest"], True
+            kept = f"SELECT DISTINCT t.ref, t.digest FROM {table} {of_run}"  # noqa: S608 ours
+            for ref, digest in self.store.rows(kept, **given):
+                yield f"data:{ref}", digest, True
 
     def notebook(self, digest: str) -> dict[str, Any]:
         """Return a stored notebook."""

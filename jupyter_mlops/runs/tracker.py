@@ -23,6 +23,7 @@ from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
 from .plan import Sought
+from .removal import Removal
 from .reproduction import TOLERANCE, Reproduction
 from .run import Run
 from .runs import Runs, Sweep
@@ -57,6 +58,7 @@ class Tracker:
         self._launch = Launch(
             store, people, objects, datasets, root, state, shelf, ledger, liveness, leftovers, finder
         )
+        self._removal = Removal(store, people, shelf, finder, leftovers)
         context.follow(datasets, root)
 
     def start(
@@ -209,13 +211,32 @@ class Tracker:
         Parameters
         ----------
         where
-            Such as ``metrics.auc > 0.8 and parameters.penalty = 'l1'``, also ``tags.`` and ``attributes.``.
+            Such as ``metrics.auc > 0.8 and parameters.penalty = 'l1'``, also ``tags.``, ``inputs.``,
+            ``attributes.`` and ``text matches 'word other*'``. The whole grammar is in `docs/search.md`.
         order_by
             Such as ``metrics.auc desc``, or a list of such. Runs without a value come last.
         limit
             At most so many; ``None`` for all.
         """
         return self._finder.search(where, order_by, limit, experiment)
+
+    def note(self, ref: str | Run | Runs | Sweep, text: str) -> Run:
+        """Write a note beside a run, in place of the one before, and return the run."""
+        return self._removal.note(ref, text)
+
+    def remove(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:
+        """Hide a run, or a sweep with all its runs, and return it; ``restore`` brings it back.
+
+        ``gc`` frees its bytes later. Raises ``Conflict`` while it runs, and if a model was made from it.
+        """
+        return self._removal.remove(ref, reason)
+
+    def restore(self, ref: str | Run | Runs | Sweep) -> Run | Runs:
+        """Bring a removed run, or the removed runs of a sweep, back, and return it.
+
+        Raises ``Conflict`` if bytes of it are gone.
+        """
+        return self._removal.restore(ref)
 
     def compare(self, *refs: str | Run) -> Comparison:
         """Return runs side by side; two of them down to environment, sources and executed notebook."""

@@ -25,6 +25,7 @@ from .leftovers import Leftovers
 from .liveness import Liveness
 from .notebook import check_kernel, find_notebook, parse_notebook, read_notebook
 from .optuna_search import check_installed, installed
+from .parameters import MOST_RUNS
 from .plain import checked_name, clean, storable
 from .plan import Plan, Sought, folder_of, planned
 from .progress import Watch, shown
@@ -38,7 +39,7 @@ from .sweep import Execution, default_workers
 
 _MOST_WORKERS = 64
 _MOST_RETRIES = 10
-UNASKED_RUNS, MOST_RUNS = 1_000, 100_000
+_UNASKED_RUNS = 1_000
 
 
 class TooMany(BadInput):
@@ -143,7 +144,7 @@ class Launch:
             raise BadInput(
                 "an optuna search needs to know what is good", "give maximize='auc' or minimize='loss'"
             )
-        if plan.strategy.size > (MOST_RUNS if confirm else UNASKED_RUNS):
+        if plan.strategy.size > (MOST_RUNS if confirm else _UNASKED_RUNS):
             raise TooMany(plan.strategy.size)
         check_kernel(read)
         plan = replace(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from ..errors import BadInput, close_matches
 from .notebook import Notebook, Parameter
 from .plain import plain
 
+MOST_RUNS = 100_000
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _CALLED = {
@@ -70,7 +72,13 @@ def read_grid(notebook: Notebook, grid: Mapping[str, Any] | None) -> Grid:
 
 def distinct(parameter: Parameter, values: Iterable[Any], what: str) -> tuple[Any, ...]:
     """Return ``values`` typed; raises ``BadInput`` where there are none, or one is there twice."""
-    tried = tuple(typed(parameter, value) for value in values)
+    many = f"{len(values):,}" if isinstance(values, Sized) and len(values) > MOST_RUNS else ""
+    tried = tuple(typed(parameter, value) for value in itertools.islice(values, 0 if many else MOST_RUNS + 1))
+    if many or len(tried) > MOST_RUNS:
+        raise BadInput(
+            f"{what} {parameter.name} has {many or f'more than {MOST_RUNS:,}'} values",
+            "draw from a range: space={'C': (0, 10)}, search='random'",
+        )
     if not tried:
         raise BadInput(f"{what} {parameter.name} has no values", "give at least one")
     seen: set[str] = set()

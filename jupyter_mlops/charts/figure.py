@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from ..errors import BadInput
 from ..value import Value
 
-Kind = Literal["line", "scatter", "bar", "grouped_bar", "histogram", "parallel", "graph"]
+Kind = Literal["line", "scatter", "bar", "grouped_bar", "histogram", "parallel", "graph", "heatmap"]
 XType = Literal["number", "category", "time"]
 Point = float | int | str | None
 Points = Mapping[str, tuple[Iterable[Any], Iterable[Any]]]
@@ -164,6 +164,27 @@ def histogram(
                 "give one more edge than counts",
             )
     return _finished("histogram", title, made, labels)
+
+
+def heatmap(
+    title: str, columns: Iterable[Any], rows: Mapping[str, Iterable[Any]], **labels: Unpack[Labels]
+) -> Figure:
+    """Return a coloured field for each row and column, such as a confusion matrix.
+
+    Parameters
+    ----------
+    rows
+        The values of each row by its name, in the order of ``columns``.
+    """
+    names = tuple(text(column) for column in columns)
+    made = tuple(Series(text(name), names, tuple(map(number, values))) for name, values in rows.items())
+    for one in made:
+        if len(one.y) != len(names):
+            raise BadInput(
+                f"row {one.name!r} of {title!r} has {len(one.y)} values for {len(names)} columns",
+                "give one value for each column",
+            )
+    return _finished("heatmap", title, made, labels, x_type="category")
 
 
 def parallel(
@@ -365,6 +386,7 @@ _KIND_WORDS = {
     "histogram": "Histogram",
     "parallel": "Parallel coordinates",
     "graph": "Graph",
+    "heatmap": "Heatmap",
 }
 
 

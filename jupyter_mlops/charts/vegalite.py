@@ -17,6 +17,7 @@ from .boxes import boxes
 from .coordinates import parallel
 from .curves import curves
 from .figure import Figure
+from .heatmap import heatmap
 from .palette import INKS, config, shortened
 
 Spec = dict[str, Any]
@@ -33,6 +34,7 @@ _DRAWERS: dict[str, Callable[[Figure, str], Drawing]] = {
     "histogram": histogram,
     "parallel": parallel,
     "graph": boxes,
+    "heatmap": heatmap,
 }
 
 

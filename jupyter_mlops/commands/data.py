@@ -89,13 +89,29 @@ def lineage(project: Project, ref: str) -> Any:
 
 @verb("data checkout", role=Role.VIEWER, interrupted="what was there before is still there; repeat it")
 @click.argument("ref", type=DATA_REF)
-@click.option("--to", "path", type=FILE, metavar="PATH", help="Where to; else its own name, here.")
+@click.option(
+    "--to",
+    "path",
+    type=FILE,
+    metavar="PATH",
+    help="What to write; else its own name, here. A single file may go into an existing folder.",
+)
 @click.option("--link", is_flag=True, help="Share the bytes with the store: faster, and read-only.")
-@click.option("--force", is_flag=True, help="Replace what is there, also what no version holds.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what is there, too, if no version holds it; such files are moved to PATH.replaced.",
+)
 def checkout(project: Project, ref: str, path: str | None, link: bool, force: bool) -> Any:
     """Write the version REF as files, byte for byte."""
     version = project.datasets.get(ref)
-    note = f"written to {version.checkout(path, link=link, force=force)}"
+    written = version.check_out(path, link=link, force=force)
+    note = f"written to {written.path}"
+    if written.aside is not None:
+        named = ", ".join(name or written.path.name for name in written.files[:5])
+        count = f"{len(written.files):,} file{'s' * (len(written.files) != 1)}"
+        more = f" and {len(written.files) - 5:,} more" if len(written.files) > 5 else ""
+        note += f"; {count} that no version holds moved to {written.aside}: {named}{more}"
     if link:
         note += "; linked files are read-only and shared: to change them, check out without --link"
     return replace(version, note=note)

@@ -9,14 +9,14 @@ from pathlib import Path
 from ..errors import BadInput, Conflict, Damaged
 from ..objects import Entry, Objects
 from ..objects.blob import hexadecimal
-from ..objects.files.checkout import Manner, place_file, place_tree
+from ..objects.files.checkout import Aside, Manner, place_file, place_tree
 from ..objects.files.snapshot import mode_of
 from ..objects.tree import FOLDER
 from .progress import progress
-from .version import DatasetVersion
+from .version import Checkout, DatasetVersion
 
 Versions = Callable[[str], Iterable[tuple[str, str]]]
-_HINT = "commit what is to be kept, move it away, name another path, or replace it with --force (force=True)"
+_HINT = "commit it, name another path, or replace it with --force (force=True), which moves it aside"
 
 
 class Checkouts:
@@ -33,22 +33,26 @@ class Checkouts:
         *,
         link: bool = False,
         force: bool = False,
-    ) -> Path:
+    ) -> Checkout:
         """Write the version's files to ``path``, whole or not at all, and return where they are.
 
-        What is there is replaced if each file of it is in some version of this dataset, or with ``force``;
-        else raises ``Conflict`` that names what would be lost.
+        What is there is replaced if each file of it is in some version of this dataset; else raises
+        ``Conflict`` that names what would be lost, or with ``force`` leaves that in a place beside.
         """
         target = Path(path if path is not None else version.source).expanduser()
         if version.kind != "folder" and target.is_dir():
             target = target / version.source
         self._refuse_ours(target, version)
         manner = Manner(
-            link, force, lambda found: self._lost(version.name, dict(found)), f"in no version: {_HINT}"
+            link,
+            force,
+            True,
+            lambda found: self._lost(version.name, dict(found)),
+            f"in no version: {_hint(version, target)}",
         )
         with progress(version.ref, version.bytes) as advance:
-            self._write(version, target, manner, advance)
-        return target
+            aside = self._write(version, target, manner, advance)
+        return Checkout(target) if aside is None else Checkout(target, aside.place, aside.files)
 
     def copy(self, version: DatasetVersion) -> Path:
         """Return a read-only copy that the project keeps, made again if it is not what was committed."""
@@ -72,15 +76,14 @@ class Checkouts:
         manner: Manner,
         advance: Callable[[int], None],
         read_only: bool = False,
-    ) -> None:
+    ) -> Aside | None:
         entries = self._objects.tree(version.digest)
         recorded = version.detail.get("modes", {})
         modes = {entry.path: _mode(recorded, entry, read_only) for entry in entries}
         if version.kind == "folder":
-            place_tree(self._objects, entries, target, modes, advance, manner)
-        else:
-            (entry,) = entries
-            place_file(self._objects, entry.digest, target, modes[entry.path], advance, manner)
+            return place_tree(self._objects, entries, target, modes, advance, manner)
+        (entry,) = entries
+        return place_file(self._objects, entry.digest, target, modes[entry.path], advance, manner)
 
     def _refuse_ours(self, target: Path, version: DatasetVersion) -> None:
         """Raise ``BadInput`` for places that must not be replaced, with force or without."""
@@ -124,6 +127,11 @@ class Checkouts:
                     ahead.append((path, at))
                 elif left.get(path) == at:
                     del left[path]
+
+
+def _hint(version: DatasetVersion, target: Path) -> str:
+    inside = f"check it out into a folder of its own, such as {target / version.source}, or "
+    return (inside if version.kind == "folder" else "") + _HINT
 
 
 def _mode(recorded: Mapping[str, int], entry: Entry, read_only: bool) -> int:

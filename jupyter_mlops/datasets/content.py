@@ -12,7 +12,7 @@ from ..objects import Entry, Objects
 from .checkouts import Checkouts
 from .description import Descriptions, Stored, reader_of
 from .readers import is_table
-from .version import DatasetVersion, Findings, Form
+from .version import Checkout, DatasetVersion, Findings, Form
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +60,7 @@ class Contents:
 
     def checkout(
         self, version: DatasetVersion, path: str | Path | None, *, link: bool = False, force: bool = False
-    ) -> Path:
+    ) -> Checkout:
         """Write the version's files to ``path``, whole or not at all."""
         with self._reading(version):
             written = self._checkouts.checkout(version, path, link=link, force=force)

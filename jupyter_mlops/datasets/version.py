@@ -129,7 +129,7 @@ class Content(Protocol):
 
     def checkout(
         self, version: DatasetVersion, path: str | Path | None, *, link: bool, force: bool
-    ) -> Path: ...
+    ) -> Checkout: ...
 
     def tables(self, version: DatasetVersion) -> tuple[str, ...]: ...
 
@@ -257,9 +257,16 @@ class DatasetVersion(Value):
 
         Without ``path`` they get the name under which they were committed, in the current folder. A single
         file may go into an existing folder. An unchanged checkout of another version is replaced; raises
-        ``Conflict`` where something would be lost, unless ``force``. With ``link`` the files are read-only
-        and share their bytes with the store.
+        ``Conflict`` where something would be lost; with ``force``, that stays beside the path, under its
+        name with ``.replaced`` at the end. With ``link`` the files are read-only and share their bytes with
+        the store.
         """
+        return self.check_out(path, link=link, force=force).path
+
+    def check_out(
+        self, path: str | Path | None = None, *, link: bool = False, force: bool = False
+    ) -> Checkout:
+        """Do what ``checkout`` does, and return also what was replaced and exists nowhere else."""
         return self._bound().checkout(self, path, link=link, force=force)
 
     def to_dict(self) -> dict[str, Any]:
@@ -304,6 +311,15 @@ class DatasetVersion(Value):
         if self._content is None:
             raise TypeError(f"{self.ref} was not made by a project, so it has no bytes to load")
         return self._content
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """Where a version was written. ``files`` were there before, are in no version, and are ``aside`` now."""
+
+    path: Path
+    aside: Path | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_mlops import cli
 from jupyter_mlops.datasets import DatasetVersion
 from jupyter_mlops.errors import BadInput, Conflict, NotFound, SourceChanged
 from jupyter_mlops.project import Project
+from tests.conftest import ANN
 
 EXOTIC = [b"new\nline", b"\xff not utf-8", b"n" * 255, "🎉".encode(), b"..x", b"back\\slash", b" ", b"\x01"]
 
@@ -76,6 +78,50 @@ def test_local_changes_are_named_and_kept(project: Project, pictures: Path, tmp_
     assert content(out) == mine
     second.checkout(out, force=True)
     assert content(out) == content(pictures)
+
+
+def test_what_force_replaces_is_kept_beside_and_named(
+    local: Project,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLOPS_ACTOR", ANN)
+    first, second = versions(local, pictures)
+    out = tmp_path / "out"
+    for number, aside in enumerate(("out.replaced", "out.replaced-2")):
+        first.checkout(out, force=True)
+        mine = {".git/config": b"[core]", "notes.txt": b"mine %d" % number, "cats/1.png": b"my cat"}
+        for name, held in mine.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(held)
+        with pytest.raises(
+            Conflict, match=r"\.git/config, cats/1\.png, notes\.txt — .*such as .*out/pictures"
+        ):
+            second.checkout(out)
+        told = ["data", "checkout", second.ref, "--to", str(out), "--force", "--project", str(local.root)]
+        assert cli.run(told) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "3 files that no version holds moved to" in said
+        assert ".git/config, cats/1.png, notes.txt" in said
+        assert content(out) == content(pictures)
+        # nothing else stays: what versions hold can be had again
+        assert content(tmp_path / aside) == mine
+        second.check_out(out, force=True)
+    assert second.check_out(out, force=True).aside is None
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out", "out.replaced", "out.replaced-2"]
+
+
+def test_a_file_that_force_replaces_is_kept_beside(project: Project, tmp_path: Path) -> None:
+    source = tmp_path / "sales.csv"
+    source.write_text("a,b\n1,2\n")
+    version = project.datasets.commit("sales", source)
+    source.write_text("a,b\n7,7\n")
+    done = version.check_out(source, force=True)
+    assert done.aside == tmp_path / "sales.csv.replaced"
+    assert done.aside.read_text() == "a,b\n7,7\n"
+    assert source.read_text() == "a,b\n1,2\n"
 
 
 def test_a_mixture_of_versions_is_no_loss(project: Project, pictures: Path, tmp_path: Path) -> None:

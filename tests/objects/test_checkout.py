@@ -258,7 +258,7 @@ advance = die if name == "advance" else lambda _: None
 if name != "advance":
     when, function = name.split("-")
     setattr(checkout, function, (before if when == "before" else after)(getattr(checkout, function)))
-manner = checkout.Manner(force=True, link=link == "link")
+manner = checkout.Manner(force=True, link=link == "link", aside=link == "aside")
 checkout.place_tree(objects, objects.tree(digest), Path(out), {}, advance, manner)
 """
 
@@ -290,6 +290,47 @@ def test_a_killed_checkout_leaves_all_of_the_old_or_all_of_the_new(
     place(objects, kept(objects, FILES), tmp_path / "second")
     assert content(out) == NEW
     assert beside(out) == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [
+        ("before-make_written_durable:1", "old"),
+        ("before-moved:1", "old"),
+        ("before-swapped:1", "old"),
+        ("after-swapped:1", "new"),
+        ("before-remove_all:1", "new"),
+    ],
+)
+def test_a_killed_checkout_that_puts_files_aside_loses_none(
+    objects: Objects, tmp_path: Path, moment: str, left: str
+) -> None:
+    out = tmp_path / "out"
+    place(objects, kept(objects, FILES), out)
+    with objects.batch() as batch:
+        digest = batch.put_tree(kept(objects, NEW))
+    child = [sys.executable, "-c", KILLED, str(objects.folder), digest, str(out), moment, "aside"]
+    assert subprocess.run(child, timeout=60, check=False).returncode == -signal.SIGKILL
+    assert content(out) == (FILES if left == "old" else NEW)
+    place(objects, kept(objects, FILES), tmp_path / "second")  # tidies up beside
+    if left == "new":
+        aside = content(tmp_path / "out.replaced")
+        replaced = {name: held for name, held in FILES.items() if NEW.get(name) != held}
+        assert replaced.items() <= aside.items()
+
+
+def test_a_system_without_swaps_puts_files_aside_too(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    place(objects, kept(objects, FILES), out)
+    monkeypatch.setattr(checkout, "swapped", lambda one, other: False)
+    manner = checkout.Manner(force=True, aside=True)
+    aside = place_tree(objects, kept(objects, NEW), out, {}, lambda _: None, manner)
+    assert aside is not None
+    assert aside.place == tmp_path / "out.replaced"
+    assert content(out) == NEW
+    assert set(content(aside.place)) == set(aside.files)
 
 
 def test_the_folder_of_a_running_checkout_is_left_alone(objects: Objects, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Used by ``Objects`` and by datasets. New files are written beside their place, verified as they are written,
 made durable, and then take the place of what was there in one step: at any moment all of the old is there, or
-all of the new. What was there is looked at again after that step, and put back if it changed meanwhile.
+all of the new. What was there is looked at again after that step, and put back if it changed meanwhile. Files
+that are kept nowhere else and are replaced by force can stay beside their place, in what was there.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _NAMED = 5
 _PART = ".mlops-", ".part"
 _CONTENT = "new"
 _WORTH = 1 << 20  # smaller files are written as fast as they are linked
+_ASIDE = ".replaced"  # the end of the name under which replaced files stay
+_LONGEST = 200  # letters of a name that get another end
 _ONLY = ""  # the path of a file that is not in a folder
 
 
@@ -43,13 +46,22 @@ class Manner:
     """How a checkout is made: as links or not, and what it may replace.
 
     ``lost`` gets what is there and differs: content by path, ``None`` for what is no regular file. It returns
-    the paths that exist nowhere else; ``force`` replaces those too.
+    the paths that exist nowhere else; ``force`` replaces those too, and with ``aside`` they stay beside.
     """
 
     link: bool = False
     force: bool = False
+    aside: bool = False
     lost: Callable[[Found], Sequence[str]] = sorted
     hint: str = "name another path, or move it away"
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Files that were replaced by force and are kept nowhere else: their paths, and the place they are at."""
+
+    place: Path
+    files: tuple[str, ...]
 
 
 def place_file(
@@ -60,10 +72,13 @@ def place_file(
     advance: Advance,
     manner: Manner = Manner(),
     size: int | None = None,
-) -> None:
-    """Write one blob to ``path``; leaves a file of the same content alone, else asks ``manner``."""
+) -> Aside | None:
+    """Write one blob to ``path``; leaves a file of the same content alone, else asks ``manner``.
+
+    Returns where files are that were replaced and exist nowhere else.
+    """
     entry = Entry(_ONLY, mode, objects.size(digest) if size is None else size, digest)
-    _place(objects, (entry,), path, advance, manner)
+    return _place(objects, (entry,), path, advance, manner)
 
 
 def place_tree(
@@ -73,39 +88,53 @@ def place_tree(
     modes: Mapping[str, int],
     advance: Advance,
     manner: Manner = Manner(),
-) -> None:
-    """Write a tree into the folder ``path``; leaves an equal folder alone, else asks ``manner``."""
+) -> Aside | None:
+    """Write a tree into the folder ``path``; leaves an equal folder alone, else asks ``manner``.
+
+    Returns where files are that were replaced and exist nowhere else.
+    """
     files = [
         Entry(entry.path, modes.get(entry.path, entry.mode), entry.size, entry.digest) for entry in entries
     ]
-    _place(objects, files, path, advance, manner)
+    return _place(objects, files, path, advance, manner)
 
 
-def _place(objects: Objects, files: Sequence[Entry], path: Path, advance: Advance, manner: Manner) -> None:
+def _place(
+    objects: Objects, files: Sequence[Entry], path: Path, advance: Advance, manner: Manner
+) -> Aside | None:
     before: Snapshot | None = None
+    lost: Sequence[str] = ()
     found: Found = {}
     if not _is_free(path, files):
         before, found = _found(objects, path)
         wanted = {entry.path: entry.digest for entry in files}
         if found == wanted:
             advance(sum(entry.size for entry in files))
-            return
+            return None
         others = {
             name: digest for name, digest in found.items() if digest is None or wanted.get(name) != digest
         }
-        if others and not manner.force and (lost := manner.lost(others)):
+        lost = manner.lost(others) if others and (manner.aside or not manner.force) else ()
+        if lost and not manner.force:
             raise _occupied(path, lost, manner.hint)
     with _beside(path, sum(entry.size for entry in files)) as folder:
         new = folder / _CONTENT
         _make_folders(files, folder)
-        rest = files if manner.link else _reuse(files, found, path, new, advance)
+        # what stays beside its place shares no file with what takes it
+        rest = files if manner.link or lost else _reuse(files, found, path, new, advance)
         _write(objects, rest, folder, advance, manner.link)
         make_written_durable(folder, [_named(entry.path) for entry in files])
+        aside = None
         if before is None:
             _move(new, path)
+        elif lost:
+            aside = Aside(_put_aside(new, path), tuple(lost))
+            if before.same_files(_state(aside.place)):
+                _thin(aside, found)
         else:
             _replace(new, path, None if manner.force else before)
         make_durable(path.parent)
+    return aside
 
 
 def _make_folders(files: Sequence[Entry], folder: Path) -> None:
@@ -192,6 +221,53 @@ def _replace(new: Path, path: Path, before: Snapshot | None) -> None:
             path.rename(new)
             old.rename(path)
         raise Conflict(f"{path} changed while it was to be replaced", "nothing was replaced; try again")
+
+
+def _put_aside(new: Path, path: Path) -> Path:
+    """Let ``new`` take the place of what is at ``path``, and return where that is now."""
+    aside = _free_name(path)
+    mark = new.lstat().st_ino
+    # from its final name on, what is there is never in a place that is tidied up
+    moved(new, aside)
+    try:
+        if swapped(aside, path):
+            return aside
+    except BaseException:
+        if aside.lstat().st_ino == mark:
+            aside.rename(new)
+        raise
+    aside.rename(new)
+    path.rename(aside)
+    try:
+        moved(new, path)
+    except BaseException:
+        aside.rename(path)
+        raise
+    return aside
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while True:
+        end = _ASIDE if number == 1 else f"{_ASIDE}-{number}"
+        name = path.name if len(os.fsencode(path.name)) <= _LONGEST else ""
+        if not os.path.lexists(place := path.with_name(name + end)):
+            return place
+        number += 1
+
+
+def _thin(aside: Aside, found: Found) -> None:
+    """Leave of what was replaced only the files that exist nowhere else."""
+    if _ONLY in found:
+        return
+    left = set(aside.files)
+    for name in found:
+        if name not in left:
+            (aside.place / name).unlink()
+    for folder, _, _ in os.walk(aside.place, topdown=False):
+        if folder != os.fspath(aside.place):
+            with suppress(OSError):  # not empty
+                Path(folder).rmdir()
 
 
 def _is_free(path: Path, files: Sequence[Entry]) -> bool:

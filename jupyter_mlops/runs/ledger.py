@@ -22,12 +22,13 @@ from .plain import jsonable
 from .plan import FixedInput
 from .records import insert_parts
 from .run import ENDED, RunError
-from .shelf import Shelf, listed
+from .shelf import LOST, Shelf, listed
 from .strategy import ADAPTIVE
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _STILL_OPEN = (
-    "SELECT experiment, notebook, sweep FROM runs WHERE id = :id AND status IN ('queued', 'running')"
+    "SELECT experiment, notebook, sweep, lease_token FROM runs "
+    "WHERE id = :id AND status IN ('queued', 'running')"
 )
 _LEFT_OF_SWEEP = "SELECT id FROM runs WHERE sweep = :id AND status IN ('queued', 'running') ORDER BY position"
 _ONE_LEFT = f"{_LEFT_OF_SWEEP} LIMIT 1"
@@ -105,14 +106,15 @@ class Ledger:
         error: RunError | None = None,
         reason: str = "",
         kept: Kept | None = None,
+        token: str | None = None,
     ) -> bool:
-        """Record that a run ended.
+        """Record that a run ended; with a ``token``, only while that is the token of its lease.
 
         Return whether it had not ended before. Who may start a run may see it end.
         """
         self._shelf.journal.relieve(id)
         with self._people.write(Role.NONE) as tx:
-            done = self.close(tx, id, status, error, reason, kept)
+            done = self.close(tx, id, status, error, reason, kept, token)
         if done:
             self._shelf.journal.forget(id)
         return done
@@ -129,18 +131,22 @@ class Ledger:
 
     def settle(self) -> int:
         """Record as ended what killed processes left behind, and return how many runs that were."""
-        if not self._shelf.gone() and not self._abandoned():
+        if not self._gone() and not self._abandoned():
             return 0
         count = 0
         with self._people.write(Role.CONTRIBUTOR) as tx:
             # read again inside: somebody else may have settled or resumed
-            gone = self._shelf.gone()
+            gone = self._gone()
             for sweep in self._abandoned():
                 self._interrupt(tx, sweep, "its process was killed")
             for id, (status, error) in gone.items():
                 reason = error.message if status == "stopped" else ""
                 count += self.close(tx, id, status, error if status == "failed" else None, reason)
         return count
+
+    def _gone(self) -> dict[str, tuple[str, RunError]]:
+        """Return the runs whose process is gone; those that a worker had are the queue's to judge."""
+        return {id: ended for id, ended in self._shelf.gone().items() if ended[1] is not LOST}
 
     def _abandoned(self) -> list[str]:
         """Return the sweeps that count as running though the process that executed them here is gone."""
@@ -196,10 +202,11 @@ class Ledger:
         error: RunError | None,
         reason: str = "",
         kept: Kept | None = None,
+        token: str | None = None,
     ) -> bool:
         """Record inside a write that a run ended; return whether it had not ended before."""
         row = tx.one(_STILL_OPEN, id=id)
-        if row is None:
+        if row is None or (token is not None and row["lease_token"] != token):
             return False
         tx.execute(
             "UPDATE runs SET status = :status, error = :error, reason = :reason, ended_at = :at, "

@@ -31,6 +31,10 @@ _FIRST_QUEUED = (
     "SELECT id, position, injected, tries, experiment, notebook FROM runs "
     "WHERE sweep = :sweep AND status = 'queued' ORDER BY position LIMIT 1"
 )
+_AT_WORK = (
+    "SELECT sweep, position, injected, tries, git_commit, git_dirty, lease_token, lease_until FROM runs "
+    "WHERE id = :id AND status = 'running'"
+)
 _TAKE = (
     "UPDATE runs SET status = 'running', started_at = :at, host = :host, worker = :worker, "
     "lease_token = :token, lease_until = :until WHERE id = :id"
@@ -56,12 +60,16 @@ _INSERT_RUN = f"INSERT INTO runs ({', '.join(_INSERTED)}) VALUES ({', '.join(f':
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A run of a sweep that is to be executed: its place in the plan, what is injected, which try it is."""
+    """A run of a sweep that is to be executed: its place in the plan, what is injected, which try it is.
+
+    ``token`` is that of the lease under which it was taken up.
+    """
 
     id: str
     position: int
     injected: Mapping[str, Any]
     tries: int = 1
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,9 @@ class Roster:
                 at=tx.at,
                 actor=tx.actor,
             )
+            if detached and self._store.shared:
+                # a worker on another machine has none of the bytes that are here
+                tx.insert("queued_notebooks", sweep=id, notebook=plan.notebook.data)
             self._queue(tx, id, experiment, plan, notebook_digest, git, members)
             tx.event(
                 "sweep.started",
@@ -187,7 +198,7 @@ class Roster:
             self._begin(tx, row, sweep, lease)
         position = int(row["position"])
         injected = json.loads(row["injected"]) if row["injected"] else list(plan.known())[position]
-        return Member(row["id"], position, injected, int(row["tries"]))
+        return Member(row["id"], position, injected, int(row["tries"]), lease.token if lease else None)
 
     def add(self, sweep: str, plan: Plan, drawn: Mapping[str, Any], position: int, git: GitState) -> bool:
         """Queue one more run, at ``position``; return whether it was: somebody may have been quicker."""
@@ -206,19 +217,49 @@ class Roster:
         """Record that a run failed through no error of its notebook, and queue its parameters once more."""
         (id,) = self._ledger.new_ids(1)
         with self._people.write(Role.NONE) as tx:
-            row = tx.one("SELECT sweep, status, git_commit, git_dirty FROM runs WHERE id = :id", id=member.id)
-            if row is None or row["status"] != "running":
+            row = tx.one(_AT_WORK, id=member.id)
+            if row is None or (member.token is not None and row["lease_token"] != member.token):
                 return False
-            sweep = self._ledger.sweep(tx, row["sweep"])
-            if sweep["status"] == "running":
-                # queued first: the end of its last run ends a sweep
-                once_more = Member(id, member.position, member.injected, member.tries + 1)
-                dirty = None if row["git_dirty"] is None else bool(row["git_dirty"])
-                git, digest = GitState(row["git_commit"], dirty), sweep["notebook_digest"]
-                self._queue(tx, sweep["id"], sweep["experiment"], plan, digest, git, [once_more])
+            self._once_more(tx, row, plan, Member(id, member.position, member.injected, member.tries + 1))
             self._ledger.close(tx, member.id, "failed", error, "tried again", kept)
         self._shelf.journal.forget(member.id)
         return True
+
+    def put_back(
+        self,
+        run: str,
+        plan: Plan | None,
+        lease: Mapping[str, str],
+        error: RunError | None,
+        reason: str,
+        failed: bool,
+    ) -> bool:
+        """Record that a run lost its worker, and queue its parameters once more; return whether it had.
+
+        ``lease`` is what its columns must still hold. Where it ``failed``, that counts as a try. Without
+        ``plan``, and where no tries are left, it has failed for good.
+        """
+        (id,) = self._ledger.new_ids(1)
+        with self._people.write(Role.CONTRIBUTOR) as tx:
+            row = tx.one(_AT_WORK, id=run)
+            if row is None or any(row[name] != value for name, value in lease.items()):
+                return False
+            tries = int(row["tries"]) + failed
+            again = plan is not None and tries <= plan.retries + 1
+            if plan is not None and again:
+                self._once_more(
+                    tx, row, plan, Member(id, int(row["position"]), json.loads(row["injected"]), tries)
+                )
+            self._ledger.close(tx, run, "failed" if failed else "stopped", error, reason if again else "")
+        self._shelf.journal.forget(run)
+        return True
+
+    def _once_more(self, tx: Transaction, row: Mapping[str, Any], plan: Plan, member: Member) -> None:
+        """Queue the parameters of a run again, before it ends: the end of its last run ends a sweep."""
+        sweep = self._ledger.sweep(tx, row["sweep"])
+        if sweep["status"] == "running":
+            git = GitState(row["git_commit"], None if row["git_dirty"] is None else bool(row["git_dirty"]))
+            self._queue(tx, sweep["id"], sweep["experiment"], plan, sweep["notebook_digest"], git, [member])
 
     def left(self, sweep: str) -> int:
         """Return how many parameter sets of a sweep have not been taken up."""

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..objects import Objects
@@ -16,10 +16,12 @@ from .artifact import Artifact, LoadModel
 from .journal import Journal
 from .liveness import Liveness
 from .points import MetricPoint
-from .run import Run, RunError, RunInfo
+from .run import Run, RunError, RunInfo, moment
 from .runs import Sweep
 
 _CHUNK = 400
+# so far the clocks of machines may differ: what is only shown may be late, and must not be wrong
+_CLOCKS_APART = timedelta(minutes=1)
 Row = Mapping[str, Any]
 GONE = RunError(None, "ProcessEnded", "the process that executed it was killed, or the machine was restarted")
 NEVER_STARTED = RunError(
@@ -164,11 +166,10 @@ class Shelf:
             sweep, worker = row["sweep"], row["worker"]
             if row["lease_until"] is not None:
                 # here, the worker's lock tells it at once; of other places, that it has not been heard of
-                here = row["host"] == self.liveness.here
-                if here:
+                if row["host"] == self.liveness.here:
                     lost = not (self.liveness.held(worker) or self.liveness.held(row["id"]))
                 else:
-                    lost = row["lease_until"] < self.store.now()
+                    lost = moment(row["lease_until"]) + _CLOCKS_APART < self.store.moment()
                 if lost:
                     found[row["id"]] = ("failed", LOST)
                 continue

@@ -154,7 +154,7 @@ class Execution:
             self._stopping.set()
             with suppress(MLOpsError):
                 told = RunError(None, type(error).__name__, clean(str(error)))
-                self._ledger.end(member.id, "failed", told)
+                self._ledger.end(member.id, "failed", told, token=member.token)
             raise
         finally:
             self._liveness.forget(member.id)
@@ -179,13 +179,13 @@ class Execution:
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
             kept = self._keep(outcome)
             if error is None:
-                self._ledger.end(member.id, "finished", kept=kept)
+                self._ledger.end(member.id, "finished", kept=kept, token=member.token)
             elif error.name == Pruned.__name__ and (reason := self._ledger.pruned(member.id)):
-                self._ledger.end(member.id, "stopped", None, reason, kept)
+                self._ledger.end(member.id, "stopped", None, reason, kept, member.token)
             elif outcome.died and member.tries <= self._plan.retries and not self._stopping.is_set():
                 self._roster.again(member, self._plan, error, kept)
             else:
-                self._ledger.end(member.id, "failed", error, kept=kept)
+                self._ledger.end(member.id, "failed", error, kept=kept, token=member.token)
 
     def _keep(self, outcome: Outcome) -> Kept:
         with self._objects.batch() as batch:

@@ -114,6 +114,8 @@ def parallel(figure: Figure, theme: str) -> Drawing:
         for place, text in (*axis.ticks, *([(MISSING, "missing")] if axis.has_missing else []))
     ]
     mark = {"type": "text", "align": "left", "dx": 8, "fontSize": 11, "color": inks.ink}
+    if inks.background == "transparent":
+        mark["dy"] = 9  # without a halo, a line through the tick would strike the text out
     layers += haloed(ticks, mark, {"x": x, "y": y, "text": {"field": "text"}}, theme)
     width = max(WIDTH - 60, 118 * (len(axes) - 1))
     note = f"{MOST_LINES} of {len(ordered):,} lines" if len(ordered) > MOST_LINES else ""

@@ -116,6 +116,9 @@ class _Colors:
             legend |= {"orient": "top", "offset": 6} if on_top else {"orient": "bottom", "offset": 12}
             if not on_top:
                 legend["columns"] = 4 if max(map(len, self._domain)) <= 14 else 2
+                legend["columnPadding"] = (
+                    28  # where it is shown, letters may be wider than where it was laid out
+                )
         space = {"domain": self._domain, "range": self._range}
         return {"field": "series", "type": "nominal", "scale": space, "legend": legend}
 

@@ -22,6 +22,7 @@ _MOST_METRICS, _MOST_PARAMETERS = 8, 12
 _HEIGHT = 30
 _HEAD, _CELL = 20, 44  # letters of a column's name, and of a cell
 _COLOURS = {"good": "#248a50", "bad": "#d94848", "muted": "#777b83", "warning": "#a97100"}
+_FAILED = "failed"
 _LINE = "1px solid rgba(128,128,128,0.18)"
 
 
@@ -43,6 +44,8 @@ class LeaderboardPanel(Value):
         )
         self._filter.observe(lambda change: self._do(lambda: self._filtered(change["new"])), "value")
         self._count = ipywidgets.HTML()
+        only = f"status = {_FAILED!r}"
+        self._failed = self._button("", lambda: setattr(self._filter, "value", only), tip="Show what failed")
         self._ticks = [self._tick() for _ in range(_ROWS)]
         self._columns: dict[str, tuple[Any, Any]] = {}
         self._table = ipywidgets.HBox(layout={"overflow": "auto", "margin": "4px 0"})
@@ -85,6 +88,7 @@ class LeaderboardPanel(Value):
                         self._button(
                             "Clear", lambda: setattr(self._filter, "value", ""), tip="Show all runs"
                         ),
+                        self._failed,
                         self._button("Refresh", self._refreshed, icon="refresh", tip="Read the runs again"),
                     ]
                 ),
@@ -145,6 +149,10 @@ class LeaderboardPanel(Value):
         self._count.value = (
             f"<span style='color:#777b83'>{escape(self._counted(len(runs), len(shown)))}</span>"
         )
+        failed = len(runs.failed)
+        # on whatever page they are, runs that failed are said to be there
+        self._failed.description = f"{formats.number(failed)} failed"
+        self._failed.layout.display = "inline-block" if failed and not self.board.where else "none"
         self._back.disabled = self._page == 0
         self._on.disabled = self._page >= last and self.board.total is not None
         self._enable()
@@ -163,12 +171,10 @@ class LeaderboardPanel(Value):
                 head = self._button("", self._sorter(order), tip=f"Sort by {order}" if order else "")
                 head.style.font_weight = "600"
                 head.style.button_color = "transparent"
-                head.layout = {
-                    "height": f"{_HEIGHT}px",
-                    "width": "auto",
-                    "margin": "0",
-                    "border_bottom": _LINE,
-                }
+                side = "flex-end" if column.numeric else "flex-start"
+                place = {"display": "flex", "justify_content": side, "align_items": "center"}
+                size = {"height": f"{_HEIGHT}px", "width": "auto", "margin": "0", "padding": "0 10px 0 8px"}
+                head.layout = {**size, **place, "border_bottom": _LINE}
                 cells = ipywidgets.HTML(layout={"margin": "0", "width": "auto"})
                 self._columns[key] = (ipywidgets.VBox([head, cells], layout={"flex": "0 0 auto"}), cells)
             box, cells = self._columns[key]
@@ -218,7 +224,8 @@ class LeaderboardPanel(Value):
         import ipywidgets
 
         size = {"height": f"{_HEIGHT}px", "width": "28px", "margin": "0", "padding": "0 0 0 6px"}
-        tick = ipywidgets.Checkbox(value=False, indent=False, layout={**size, "border_bottom": _LINE})
+        place = {"align_items": "center", "border_bottom": _LINE}
+        tick = ipywidgets.Checkbox(value=False, indent=False, layout={**size, **place})
         tick.observe(lambda _: self._ticked(), "value")
         return tick
 

@@ -73,13 +73,15 @@ def curves_of(
         for run in measured
     }
     few = len(measured) <= 8
+    # where nothing says which are best, the first ones: whoever ordered them meant something
+    top = [run for run in best if run.id in labels][:_TOP] or measured[:_TOP]
     left_out = len([run for run in runs if run.id in histories]) - len(measured)
     first = best[0] if best else None
     return line(
         _title(runs, metric),
         courses,
         y_label=metric,
-        highlight=[] if few else [labels[run.id] for run in best[:_TOP] if run.id in labels],
+        highlight=[] if few else [labels[run.id] for run in top],
         subtitle=f"first {MOST_COURSES} of {MOST_COURSES + left_out} runs" if left_out else "",
         alt=f"Line chart: the course of {metric} in {_count(measured)}.{told(first, metric, names)}",
     )
@@ -120,7 +122,7 @@ def known_parameter(runs: Sequence[Run], parameter: str | None, names: Sequence[
 
 def label(run: Run, names: Sequence[str]) -> str:
     """Return the name of a run's curve: its id, and the values in which it differs from the others."""
-    values = [str(drawn(run.parameters[name])) for name in names[:_NAMED] if name in run.parameters]
+    values = [_said(run.parameters[name]) for name in names[:_NAMED] if name in run.parameters]
     return " · ".join([run.id, *values])
 
 
@@ -128,13 +130,17 @@ def told(best: Run | None, metric: str, names: Sequence[str]) -> str:
     """Return what the best run reached and with what, as a sentence; nothing where none is best."""
     if best is None:
         return ""
-    given = ", ".join(f"{name} {drawn(best.parameters[name])}" for name in names if name in best.parameters)
+    given = ", ".join(f"{name} {_said(best.parameters[name])}" for name in names if name in best.parameters)
     return f" Best is {best.id}: {metric} {best.metrics[metric]:.4g}{f' with {given}' if given else ''}."
 
 
 def drawn(value: Any) -> Any:
     """Return a parameter's value as a figure can place it."""
     return value if value is None or isinstance(value, bool | int | float | str) else repr(jsonable(value))
+
+
+def _said(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(drawn(value))
 
 
 def _points(runs: Sequence[Run], parameter: str, metric: str) -> tuple[list[Any], list[float]]:

@@ -68,8 +68,8 @@ class Importance(Value):
             [part.parameter for part in self.parts],
             [round(part.share, 4) for part in self.parts],
             horizontal=True,
-            y_label=f"share of what is explained, by {self.method}",
-            subtitle=self.doubt or f"{self.runs} runs · predicts unseen runs with R² {self.score:.2f}",
+            y_label="share of what the parameters explain",
+            subtitle=self.doubt or f"{self.method}, {self.runs} runs, R² {self.score:.2f}",
             alt=alt.strip(),
         )
 

@@ -209,6 +209,8 @@ class Runs(Value, Sequence[Run]):
         if kind == "bar" or (kind is None and not self.varying):
             return drawing.bars_of(self.items, metric, self.varying, best)
         if kind == "line":
+            # which runs stand out is decided by the metric that decides, whatever is drawn of them
+            ranked = ranked or (self._ranked(self.metric) if self.metric else [])
             return drawing.curves_of(self.items, metric, self.varying, ranked, self._histories(metric))
         if kind == "scatter":
             chosen = drawing.known_parameter(self.items, parameter, self.varying)

@@ -153,7 +153,8 @@ def _cells(diff: NotebookDiff) -> Iterator[Block]:
         if cell.source:
             yield _changes(cell.source)
         if cell.output:
-            yield Text("put out", "muted")
+            if cell.source:
+                yield Text("Output", "muted")
             yield _changes(cell.output)
         for shown in cell.pictures:
             for when, data in (("before", shown.before), ("after", shown.after)):

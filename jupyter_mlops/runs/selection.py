@@ -83,33 +83,43 @@ class Selection:
             return ""
         # walking looks at limit * runs / matching rows, naming at matching ones
         worth = min(_MOST_COUNTED, runs if limit is None else math.isqrt(max(limit, 1) * runs) + 1)
-        best, fewest = "", worth + 1
-        for named in self._named(self.query.where):
-            sql = f"SELECT COUNT(*) FROM (SELECT 1 FROM ({named}) c LIMIT {worth + 1}) d"  # noqa: S608 ours
-            counted = count(sql, self.bound)
-            if counted < fewest:
-                best, fewest = named, counted
-        return best
+        candidates = self._named(self.query.where)
+        counted = [(self._counted(named, worth + 1, count), named) for named in candidates]
+        fewest, best = min(counted, default=(worth + 1, ""))
+        if fewest <= worth:
+            return best
+        if len(candidates) > 1 and limit is not None:
+            # each is met by many, all of them perhaps by few: as if one had nothing to do with the other
+            most = max(worth + 1, runs // 4)
+            counted = [(self._counted(named, most, count), named) for named in candidates]
+            fewest, best = min(counted)
+            matching = runs * math.prod(met / runs for met, _ in counted)
+            if fewest < min(runs, limit * runs / max(matching, 1)):
+                return best
+        return ""
+
+    def _counted(self, named: str, most: int, count: Count) -> int:
+        return count(f"SELECT COUNT(*) FROM (SELECT 1 FROM ({named}) c LIMIT {most}) d", self.bound)  # noqa: S608 ours
 
     def _named(self, condition: Condition) -> list[str]:
-        """Return queries that name all runs for which the condition can hold, each of them once."""
+        """Return queries that name all runs for which the condition can hold, and others; each run once."""
         if isinstance(condition, Test):
+            if condition.operator == "matches":
+                return [self._having(word) for word in condition.values]
             named = self._index(condition)
             return [named] if named else []
         parts = [self._named(part) for part in condition.parts]
         if isinstance(condition, Both):
             return [named for part in parts for named in part]
-        if all(parts):
-            return [" UNION ".join(part[0] for part in parts)]
-        return []
+        return [" UNION ".join(part[0] for part in parts)] if all(parts) else []
+
+    def _having(self, word: tuple[str, bool]) -> str:
+        having = self.dialect.having_word(self._word(word))
+        return f"SELECT DISTINCT w.id AS run FROM ({having}) w"  # noqa: S608 ours
 
     def _index(self, test: Test) -> str:
         """Return the query that names the runs for which ``test`` holds by an index, where one does."""
         group, name = test.field.group, test.field.name
-        if group == FULL_TEXT and test.operator == "matches":
-            word = min(test.values, key=lambda typed: (typed[1], -len(typed[0])))
-            having = self.dialect.having_word(self._word(word))
-            return f"SELECT DISTINCT w.id AS run FROM ({having}) w"  # noqa: S608 ours
         if group == "attributes":
             indexed = name in _INDEXED and (name != "status" or self.status == "r.status")
             ranged = name == "started_at" and test.operator in ("=", "<", "<=", ">", ">=")
@@ -121,15 +131,14 @@ class Selection:
             return ""
         if group == "inputs" and test.operator != "=":
             return ""
-        held = self._held(test, "x")
         if test.operator == "=" and group in ("parameters", "tags") and not _numbers(test.values):
-            texts = [v for v in test.values if isinstance(v, str | bool)]
-            if len(texts) < len(test.values):
+            if any(isinstance(value, float) for value in test.values):
                 return ""
-            begun = self._among(
-                f"substr(x.value, 1, {_INDEXED_TEXT})", [_stored(group, v)[:_INDEXED_TEXT] for v in texts]
-            )
-            held = f"{begun} AND {held}" + (" AND x.number IS NULL" if group == "parameters" else "")
+            begun = [_stored(group, value)[:_INDEXED_TEXT] for value in test.values]
+            held = self._among(f"substr(x.value, 1, {_INDEXED_TEXT})", begun)
+            held += " AND x.number IS NULL" if group == "parameters" else ""
+        else:
+            held = self._held(test, "x")
         return f"SELECT x.run FROM {_TABLES[group]} x WHERE x.name = {self._bind(name)} AND {held}"  # noqa: S608 ours
 
     # -- statements
@@ -153,7 +162,7 @@ class Selection:
         joined = "r.id = d.run AND m.run = r.id" if named else "r.id = m.run"
         conditions = [joined, f"m.name = {self._bind(key.field.name)}", condition, _VISIBLE]
         # parts are looked up by the row walked along: only of what fits is the run itself read
-        conditions += self._conditions(key.field, "m.run")
+        conditions += self._conditions(key.field, "d.run" if named else "m.run")
         return self._statement(source, conditions, [*order, *self._rest()])
 
     def _without(self, key: Key, named: str) -> str:
@@ -163,7 +172,8 @@ class Selection:
     def _plain(self, named: str, condition: str, order: Sequence[str]) -> str:
         source = f"({named}) d CROSS JOIN runs r" if named else "runs r"
         conditions = ["r.id = d.run"] if named else []
-        conditions += [each for each in (condition, _VISIBLE, *self._conditions()) if each]
+        fitting = self._conditions(run="d.run" if named else "r.id")
+        conditions += [each for each in (condition, _VISIBLE, *fitting) if each]
         return self._statement(source, conditions, order)
 
     def _statement(self, source: str, conditions: Sequence[str], order: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The process of one run: papermill executes the notebook here. Started by an ``Execution``.
+"""The process of one run: papermill executes the notebook here. Started or forked by ``LocalExecutor``.
 
 It knows no store: what it is to do is in ``request.json`` of its folder, what came of it is in
 ``result.json`` and ``executed.ipynb`` when it ends. Whoever started it writes the facts.
@@ -12,20 +12,23 @@ import re
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlops import lifeline
 from jupyter_mlops.runs import capture
 from jupyter_mlops.runs.liveness import holding
 
-REQUEST, RESULT, EXECUTED, INPUT, REPORT = (
+if TYPE_CHECKING:
+    from jupyter_mlops.runs.engine import Watch
+
+REQUEST, RESULT, EXECUTED, INPUT, REPORT, PROCESS = (
     "request.json",
     "result.json",
     "executed.ipynb",
     "input.ipynb",
     "report.json",
+    "pid",
 )
 _INJECTED = "injected-parameters"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -37,14 +40,6 @@ class TimeUp(KeyboardInterrupt):
     """The run's time limit has passed; a subclass, because asyncio lets only such through at once."""
 
 
-@dataclass
-class Seen:
-    """What was seen of the notebook while it executed."""
-
-    notebook: Any = None
-    cell: int | None = None
-
-
 def main(folder: str) -> int:
     """Execute what the folder's request asks for and write the result beside it."""
     lifeline.follow_parent()
@@ -52,31 +47,75 @@ def main(folder: str) -> int:
     # papermill reads braces in a path as parameters, so it gets bare names
     os.chdir(folder)
     request = json.loads(Path(REQUEST).read_text("utf-8"))
+    Path(PROCESS).write_text(str(os.getpid()))
     with holding(Path(request["lock"])):
-        error = _executed(request)
+        error, watch = _executed(request)
         environment = _read_report() or capture.environment()
-        text = json.dumps({"error": error, "environment": environment}, ensure_ascii=False)
+        result = {"error": error, "environment": environment, "warm": watch.warm, "why": watch.why}
         half = Path(f"{RESULT}.half")
-        half.write_text(text, "utf-8", errors="replace")
+        half.write_text(json.dumps(result, ensure_ascii=False), "utf-8", errors="replace")
         half.replace(RESULT)
     return 0
+
+
+def rehearse() -> None:
+    """Load and prepare what each run needs: called once, in the template of run processes."""
+    _skip_slow_grammar()
+    import papermill
+    import zmq.asyncio  # noqa: F401 loaded here, so that no run loads it
+    from jupyter_client import asynchronous  # noqa: F401 the same
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbformat import v4, validate
+
+    from jupyter_mlops.runs.engine import MLOpsEngine
+    from jupyter_mlops.runs.warm import provisioner  # noqa: F401 the same
+
+    papermill.engines.papermill_engines.register("mlops", MLOpsEngine)
+    cell = v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})  # type: ignore[no-untyped-call]
+    notebook = v4.new_notebook(cells=[cell])  # type: ignore[no-untyped-call]
+    notebook.metadata.update(
+        kernelspec={"name": "python3", "display_name": "Python", "language": "python"}, papermill={}
+    )
+    papermill.parameterize.parameterize_notebook(notebook, {"a": 2}, kernel_name="python3", language="python")
+    validate(notebook)
+    KernelSpecManager().find_kernel_specs()
+    capture.environment()
+
+
+def _skip_slow_grammar() -> None:
+    # jsonschema imports it if it can, and it compiles a grammar of web addresses then: two seconds a run
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: not to be had
 
 
 def _time_is_up(*_: object) -> None:
     raise TimeUp
 
 
-def _executed(request: dict[str, Any], starts: int = 3) -> dict[str, Any] | None:
+def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] | None, Watch]:
     """Execute the notebook and return what went wrong; a kernel that dies at its start gets another."""
-    # jsonschema imports it if it can, and it compiles a grammar of web addresses then: two seconds a run
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: not to be had
+    _skip_slow_grammar()
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    seen = Seen()
+    from jupyter_mlops.runs.engine import MLOpsEngine, Watch
+
+    here = str(Path.cwd())
+    watch = Watch(
+        folder=request["folder"],
+        begin=(
+            "jupyter_mlops.runs.imports:begin",
+            (request["root"], here, request["kept"], request["paths"]),
+        ),
+        report="__import__('jupyter_mlops.runs.capture', fromlist=['report'])"
+        f".report({str(Path(REPORT).resolve())!r})",
+        template=request["template"],
+        why=request["why"],
+        place=request["place"],
+        start_seconds=_START_SECONDS,
+    )
     try:
-        papermill.engines.papermill_engines.register("mlops", _engine(seen, request))
+        papermill.engines.papermill_engines.register("mlops", MLOpsEngine)
         papermill.execute_notebook(
             INPUT,
             EXECUTED,
@@ -85,87 +124,43 @@ def _executed(request: dict[str, Any], starts: int = 3) -> dict[str, Any] | None
             kernel_name=request["kernel"],
             language="python",
             progress_bar=False,
-            request_save_on_cell_execute=False,
-            autosave_cell_every=0,
+            watch=watch,
         )
-        return None
+        return None, watch
     except PapermillExecutionError as failure:
-        return _error(
-            _as_written(seen.notebook, failure.cell_index),
+        error = _error(
+            _as_written(watch.notebook, failure.cell_index),
             failure.ename,
             failure.evalue,
             "\n".join(failure.traceback),
             failure.source,
         )
+        return error, watch
     except DeadKernelError:
         message = "the kernel died while this cell ran: out of memory, killed, or crashed"
-        error = _error(
-            _as_written(seen.notebook, seen.cell),
-            "KernelDied",
-            message,
-            "",
-            _source(seen.notebook, seen.cell),
-        )
+        error = _at_cell(watch, "KernelDied", message)
     except TimeUp:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        message = f"the run took longer than its limit of {request['seconds']:g} seconds"
-        cell = _as_written(seen.notebook, seen.cell)
-        error = _error(cell, "TimeLimit", message, "", _source(seen.notebook, seen.cell))
+        error = _at_cell(
+            watch, "TimeLimit", f"the run took longer than its limit of {request['seconds']:g} seconds"
+        )
     except Exception as failure:
         # two kernels that start at the same moment may pick the same port, and one of them dies of it
-        if seen.cell is None and _DIED_STARTING in str(failure) and starts > 1:
+        if watch.cell is None and _DIED_STARTING in str(failure) and starts > 1:
             return _executed(request, starts - 1)
         # whatever else goes wrong is the run's failure, told as such
-        cell = _as_written(seen.notebook, seen.cell)
+        cell = _as_written(watch.notebook, watch.cell)
         error = _error(cell, type(failure).__name__, str(failure), traceback.format_exc(), "")
-    if seen.notebook is not None:
-        Path(EXECUTED).write_text(json.dumps(seen.notebook, ensure_ascii=False, indent=1), "utf-8", "replace")
-    return error
+    if watch.notebook is not None:
+        Path(EXECUTED).write_text(
+            json.dumps(watch.notebook, ensure_ascii=False, indent=1), "utf-8", "replace"
+        )
+    return error, watch
 
 
-def _engine(seen: Seen, request: dict[str, Any]) -> type:
-    """Return papermill's engine, made to remember the cell and to ask the kernel what it has loaded."""
-    from papermill.clientwrap import PapermillNotebookClient
-    from papermill.engines import NBClientEngine
-
-    here = str(Path.cwd())
-    begin = (
-        "__import__('jupyter_mlops.runs.imports', fromlist=['begin'])"
-        f".begin({request['root']!r}, {here!r}, {request['kept']!r}, {request['paths']!r})"
-    )
-    report = (
-        "__import__('jupyter_mlops.runs.capture', fromlist=['report'])"
-        f".report({str(Path(REPORT).resolve())!r})"
-    )
-
-    class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships no types
-        def execute_cell(self, cell: Any, cell_index: int, **options: Any) -> Any:
-            seen.cell = cell_index
-            return super().execute_cell(cell, cell_index, **options)
-
-        def papermill_execute_cells(self) -> None:
-            self._ask(begin)
-            super().papermill_execute_cells()
-            self._ask(report)
-
-        def _ask(self, expression: str) -> None:
-            # an expression beside an empty, silent request: no cell, no history, no output
-            self.wait_for_reply(
-                self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
-            )
-
-    class Engine(NBClientEngine):  # type: ignore[misc]  # papermill ships no types
-        @classmethod
-        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> Any:
-            seen.notebook = nb_man.nb
-            return Client(
-                nb_man,
-                kernel_name=kernel_name,
-                startup_timeout=_START_SECONDS,
-                resources={"metadata": {"path": request["folder"]}},
-            ).execute()
-
-    return Engine
+def _at_cell(watch: Watch, name: str, message: str) -> dict[str, Any]:
+    cell = _as_written(watch.notebook, watch.cell)
+    return _error(cell, name, message, "", _source(watch.notebook, watch.cell))
 
 
 def _read_report() -> dict[str, Any] | None:

@@ -1,0 +1,133 @@
+"""The fork: a process that a template forked for us, behind a line to its keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import signal
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_TO_START = 120.0
+
+
+class Refused(Exception):
+    """The template will not or cannot fork; the text says why, and nothing was started."""
+
+
+class Fork:
+    """A working process behind a template's keeper. It dies when this line is closed, or its owner dies."""
+
+    def __init__(self, connection: socket.socket, pid: int, waiting: bytes) -> None:
+        self._line = connection
+        self._waiting = waiting
+        self.pid = pid
+        self.ready = False
+        self.status: int | None = None
+
+    def fileno(self) -> int:
+        """Return what becomes readable when there is news."""
+        return self._line.fileno()
+
+    def poll(self) -> int | None:
+        """Take what the keeper said meanwhile; return the exit status, ``None`` while the process lives."""
+        self._take(b"")
+        while self.status is None and self._readable(0):
+            try:
+                data = self._line.recv(4096)
+            except OSError:
+                data = b""
+            if not data:
+                self.status = -signal.SIGKILL  # the keeper was killed, and its child with it
+                break
+            self._take(data)
+        return self.status
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Wait until the process has ended; return its exit status, ``None`` when time is up."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while (status := self.poll()) is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return None
+            self._readable(left)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Signal the process and its group, if they live."""
+        with contextlib.suppress(OSError):
+            self._line.sendall(json.dumps({"signal": int(number)}).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let go: the process, if it lives, and all it started is killed."""
+        self._line.close()
+
+    def _readable(self, seconds: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self._line, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+    def _take(self, data: bytes) -> None:
+        *lines, self._waiting = (self._waiting + data).split(b"\n")
+        for line in lines:
+            message: Mapping[str, Any] = json.loads(line)
+            self.ready |= bool(message.get("ready"))
+            if "exit" in message:
+                self.status = int(message["exit"])
+
+
+def fork(
+    address: str,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    folder: str,
+    output: int,
+    errors: int,
+    executable: str = "",
+    calls: Sequence[tuple[str, Sequence[Any]]] = (),
+    seconds: float = _TO_START,
+) -> Fork:
+    """Have the template at ``address`` fork a process, and return it; raises ``Refused``.
+
+    Parameters
+    ----------
+    output, errors
+        The descriptors that the process writes to.
+    calls
+        Functions that a kernel calls before its first cell, as ``module:function``, with their arguments.
+    """
+    request = {
+        "arguments": list(arguments),
+        "env": dict(environment),
+        "cwd": folder,
+        "executable": executable,
+        "calls": [[name, list(given)] for name, given in calls],
+    }
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.settimeout(seconds)
+        line.connect(address)
+        data = json.dumps(request).encode() + b"\n"
+        sent = socket.send_fds(line, [data], [output, errors])
+        line.sendall(data[sent:])
+        answer = b""
+        while not (part := answer.partition(b"\n"))[1]:
+            more = line.recv(4096)
+            if not more:
+                raise Refused("the template was killed")
+            answer += more
+        message = json.loads(part[0])
+    except (OSError, ValueError) as error:
+        line.close()
+        raise Refused(f"there is no template ({error})") from error
+    except Refused:
+        line.close()
+        raise
+    if "refused" in message:
+        line.close()
+        raise Refused(str(message["refused"]))
+    return Fork(line, int(message["pid"]), part[2])

@@ -1,0 +1,539 @@
+"""The template: a process that imports what runs need, starts none of it, and forks.
+
+It is started by its path and uses the standard library alone, so that a kernel forked from it has imported
+nothing but what it would import by itself. One thread, one loop: whoever forks beside threads forks locks.
+
+A request comes over a Unix socket and is answered by a *keeper*, a fork that forks the working process and
+stays its parent. The keeper passes on signals, tells the end, and then ends every process that the working
+one left behind: orphans of its family become its own. It follows the connection, so that nothing outlives
+the process that asked.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__" and sys.path and sys.path[0] == __file__.rpartition("/")[0]:
+    del sys.path[0]  # the modules beside this one must not be taken for others of their names
+
+import array
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import io
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+PER_RUN = ("MLOPS_", "JPY_", "KERNEL_")  # beginnings of variables that may differ between template and run
+_PDEATHSIG, _SUBREAPER = 1, 36
+_MOST_BYTES = 16 << 20
+_PATIENCE = 10.0
+# what ipykernel imports only when it starts; imported here, each fork has it
+_KERNEL = (
+    "ipykernel_launcher",
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.latin_1",
+    "sqlite3",
+    "tornado.gen",
+    "tornado.locks",
+    "tornado.platform.asyncio",
+    "tornado.queues",
+)
+
+
+def main() -> int:
+    """Serve until the owner is gone; in a forked process, do its work and return its status."""
+    config = json.loads(sys.argv[1])
+    _libc().prctl(_SUBREAPER, 1, 0, 0, 0)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(config["socket"])
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(config["socket"])
+    listener.listen(128)
+    template = Template(config)
+    template.preload()
+    work = template.serve(listener, config["owner"])
+    return work() if work else 0
+
+
+class Template:
+    """What was imported, and whether a fork of it is as good as a fresh process."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._config = config
+        self._environment = lasting(dict(os.environ), config["added"])
+        self._before: list[Any] = []
+        self._filters: list[Any] = []
+        self._settled = 0
+        self._forks = 0
+        self._keepers: set[int] = set()
+        self.doubt = ""
+
+    def preload(self) -> None:
+        """Import what was asked for; what a kernel's user would have seen of that is a reason for doubt."""
+        config = self._config
+        kernel = config["work"] == "kernel"
+        if kernel:
+            # as the kernel sets it before the notebook's first import: matplotlib reads it once
+            os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        for name in _KERNEL if kernel else ():
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        self._before = list(warnings.filters)
+        fds = set(os.listdir("/proc/self/fd"))
+        with _listened() as heard:
+            for name in config["modules"] if kernel else ():
+                try:
+                    importlib.import_module(name)
+                except BaseException as error:
+                    self.doubt = f"{name} cannot be imported beforehand ({type(error).__name__})"
+                    break
+                if (tasks := _tasks()) > 1:
+                    self.doubt = f"{name} starts threads when it is imported"
+                    self._settled = tasks
+                    break
+                if heard():
+                    self.doubt = f"{name} prints or warns when it is imported"
+                    break
+        self._filters = list(warnings.filters)
+        if kernel and not self.doubt and len(set(os.listdir("/proc/self/fd")) - fds) > 0:
+            self.doubt = "an import keeps files open"
+        if kernel and not self.doubt and (name := _drawn()):
+            self.doubt = f"{name} holds a random generator of its own"
+        for name in config["ready"]:
+            with contextlib.suppress(Exception):  # only quicker for it
+                _called(name)
+        gc.collect()
+        gc.freeze()
+
+    def serve(self, listener: socket.socket, owner: int) -> Callable[[], int] | None:
+        """Answer requests. Returns the work of a forked process in that process, ``None`` never: it exits."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        poll = select.poll()
+        poll.register(listener, select.POLLIN)
+        poll.register(0, select.POLLIN)
+        parent = _pidfd(owner)
+        if parent is None or os.getppid() != owner:
+            self._leave(listener)
+        else:
+            poll.register(parent, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll(1000):
+                if descriptor != listener.fileno():
+                    self._leave(listener)
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    connection, _ = listener.accept()
+                    if work := self._answer(connection, listener, parent):
+                        return work
+            self._reap()
+
+    def _leave(self, listener: socket.socket) -> None:
+        """End: the owner is gone, or lets go of this template. What was forked follows who asked for it."""
+        listener.close()
+        deadline = time.monotonic() + _PATIENCE
+        while self._keepers and time.monotonic() < deadline:
+            self._reap()
+            time.sleep(0.02)
+        # the last one to leave finds the folder of an owner that was killed
+        shutil.rmtree(Path(self._config["socket"]).parent, ignore_errors=True)
+        os._exit(0)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    break
+                self._keepers.discard(pid)
+        # what a killed keeper left came to this process
+        for pid in _children(os.getpid()) - self._keepers:
+            end_family(pid)
+
+    def _answer(
+        self, connection: socket.socket, listener: socket.socket, parent: int | None
+    ) -> Callable[[], int] | None:
+        with connection:
+            peer, uid, _ = struct.unpack(
+                "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            )
+            if uid != os.getuid():
+                return None
+            connection.settimeout(_PATIENCE)
+            request, fds = _received(connection)
+            try:
+                if refusal := self._refusal(request):
+                    connection.sendall(json.dumps({"refused": refusal}).encode() + b"\n")
+                    return None
+                self._forks += 1
+                sys.stdout.flush()
+                sys.stderr.flush()
+                watched = _pidfd(peer)
+                pid = os.fork()
+                if pid:
+                    self._keepers.add(pid)
+                    if watched is not None:
+                        os.close(watched)
+                    return None
+                listener.close()
+                return self._keep(connection, watched, request, fds)
+            finally:
+                for descriptor in fds:
+                    with contextlib.suppress(OSError):
+                        os.close(descriptor)
+
+    def _refusal(self, request: dict[str, Any]) -> str:
+        if self.doubt:
+            return self.doubt
+        if (tasks := _tasks()) > 1:
+            return f"{tasks} threads run in the template"
+        if self._config["work"] != "kernel":
+            return ""
+        wanted = lasting(request["env"])
+        names = {*wanted, *self._environment}
+        if differing := sorted(n for n in names if wanted.get(n) != self._environment.get(n)):
+            return f"the environment differs: {', '.join(differing[:5])}"
+        if request["executable"] != self._config["executable"]:
+            return "another interpreter"
+        loaded = {name.partition(".")[0] for name in sys.modules}
+        if hidden := sorted(_importable(request["cwd"]) & loaded - {"__main__"}):
+            return f"the notebook's folder has modules named like installed ones: {', '.join(hidden[:5])}"
+        return ""
+
+    def _keep(
+        self, connection: socket.socket, watched: int | None, request: dict[str, Any], fds: list[int]
+    ) -> Callable[[], int] | None:
+        """Fork the working process and keep it until it, or whoever asked for it, is gone."""
+        _libc().prctl(_SUBREAPER, 1, 0, 0, 0)
+        keeper = os.getpid()
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if not pid:
+            connection.detach()
+            self._detach(keeper, request, fds, writing)
+            return lambda: self._work(request)
+        os.close(writing)
+        for descriptor in fds:
+            os.close(descriptor)
+        fds.clear()
+        status = -signal.SIGKILL
+        try:
+            status = _kept(connection, watched, pid, reading)
+        finally:
+            end_family(os.getpid(), spare=True)
+            with contextlib.suppress(OSError):
+                connection.sendall(json.dumps({"exit": status}).encode() + b"\n")
+            os._exit(0)
+
+    def _detach(self, keeper: int, request: dict[str, Any], fds: list[int], writing: int) -> None:
+        """Make this fork a process that owes nothing to the template."""
+        _libc().prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != keeper:
+            os._exit(1)
+        os.setsid()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for target, source in enumerate((nothing, *fds)):
+            os.dup2(source, target)
+        # the number that tells when this process is ready stays open until then, just above the standard ones
+        os.dup2(writing, 3, inheritable=False)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        fds.clear()
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        gc.enable()
+        _draw_anew()
+
+    def _work(self, request: dict[str, Any]) -> int:
+        if self._config["work"] == "kernel":
+            return self._kernel(request)
+        os.close(3)
+        status = 1
+        try:
+            status = int(_called(self._config["work"], *request["arguments"]))
+        except BaseException:  # the end of a process: its parent reads the log
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _kernel(self, request: dict[str, Any]) -> int:
+        """Be a kernel, as ``python -m ipykernel_launcher`` would be from here on."""
+        app_class: Any = sys.modules["ipykernel.kernelapp"].IPKernelApp
+
+        os.environ["JPY_PARENT_PID"] = str(os.getppid())
+        sys.argv = [str(sys.modules["ipykernel_launcher"].__file__), *request["arguments"]]
+        sys.orig_argv[:] = [sys.orig_argv[0], "-m", "ipykernel_launcher", *request["arguments"]]
+        status = 0
+        try:
+            added = len(warnings.filters)
+            app_class.clear_instance()
+            app = app_class.instance(parent_handle=os.getppid())
+            app.initialize(request["arguments"])
+            self._order_filters(added)
+            for name, arguments in request["calls"]:
+                with contextlib.suppress(ImportError):
+                    _called(name, *arguments)
+            os.write(3, b"1")
+            os.close(3)
+            app.start()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            status = 1
+        _finish(status)
+        return status
+
+    def _order_filters(self, before: int) -> None:
+        """Put the filters of preloaded modules before those of the kernel: the notebook imports later."""
+        imported = self._filters[: len(self._filters) - len(self._before)]
+        if not imported:
+            return
+        added = warnings.filters[: len(warnings.filters) - before]
+        rest = warnings.filters[len(added) + len(imported) :]
+        warnings.filters[:] = [*imported, *added, *rest]  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+def end_family(root: int, spare: bool = False) -> None:
+    """Kill all descendants of ``root``, frozen first so that none can fork, and ``root`` unless spared."""
+    frozen: set[int] = set() if spare else {root}
+    for pid in frozen:
+        _signal(pid, signal.SIGSTOP)
+    while fresh := _descendants(root) - frozen:
+        for pid in fresh:
+            _signal(pid, signal.SIGSTOP)
+        frozen |= fresh
+    for pid in frozen:
+        _signal(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while spare:
+            os.waitpid(-1, 0)
+
+
+def _kept(connection: socket.socket, watched: int | None, pid: int, reading: int) -> int:
+    """Pass messages between the connection and the process until either is gone; return its status."""
+    connection.settimeout(_PATIENCE)
+    connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+    child = _pidfd(pid)
+    poll = select.poll()
+    for descriptor in (connection.fileno(), watched, child, reading):
+        if descriptor is not None:
+            poll.register(descriptor, select.POLLIN)
+    waiting = b""
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll(None if child is not None else 50)}
+        if reading in ready:
+            said = os.read(reading, 1)
+            poll.unregister(reading)
+            os.close(reading)
+            if said:
+                connection.sendall(b'{"ready": true}\n')
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if watched in ready:
+            break
+        if connection.fileno() in ready:
+            data = connection.recv(4096)
+            if not data:
+                break
+            *lines, waiting = (waiting + data).split(b"\n")
+            for line in lines:
+                _pass_on(pid, int(json.loads(line)["signal"]))
+    _pass_on(pid, signal.SIGKILL)
+    return -signal.SIGKILL
+
+
+def _pass_on(pid: int, number: int) -> None:
+    """Signal the group of the working process, which is this one's child and so cannot be somebody else."""
+    try:
+        os.killpg(pid, number)
+    except OSError:
+        _signal(pid, number)
+
+
+def _called(name: str, *arguments: Any) -> Any:
+    module, _, function = name.partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, function)(*arguments) if function else None
+
+
+def _finish(status: int) -> None:
+    """End a kernel as an interpreter ends, but for taking modules apart, which costs more than a run.
+
+    Threads are waited for, exit handlers run, files that were left open are written out.
+    """
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        gc.collect()
+        for each in gc.get_objects():
+            if isinstance(each, io.BufferedWriter | io.TextIOWrapper) and not each.closed:
+                with contextlib.suppress(OSError, ValueError):
+                    each.flush()
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Read one request, a line of JSON, with the descriptors that came with it."""
+    fds = array.array("i")
+    data, ancillary, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(4 * fds.itemsize))
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    parts = [data]
+    size = len(data)
+    while data and not data.endswith(b"\n") and size < _MOST_BYTES:
+        data = connection.recv(1 << 16)
+        size += len(data)
+        parts.append(data)
+    request: dict[str, Any] = json.loads(b"".join(parts))
+    return request, list(fds)
+
+
+def lasting(environment: Mapping[str, str], but: Collection[str] = ()) -> dict[str, str]:
+    """Return the variables that must be the same in a template and in the process forked from it."""
+    return {k: v for k, v in environment.items() if not k.startswith(PER_RUN) and k not in but}
+
+
+@contextlib.contextmanager
+def _listened() -> Iterator[Callable[[], bool]]:
+    """Take note of what is printed or warned meanwhile; the value says whether anything was."""
+    warned: list[object] = []
+    shown = warnings.showwarning
+    warnings.showwarning = lambda *given, **more: warned.append(given)
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as paper:
+        os.dup2(paper.fileno(), 1)
+        os.dup2(paper.fileno(), 2)
+
+        def heard() -> bool:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return bool(warned) or os.fstat(paper.fileno()).st_size > 0
+
+        try:
+            yield heard
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for target, source in zip((1, 2), saved, strict=True):
+                os.dup2(source, target)
+                os.close(source)
+            warnings.showwarning = shown
+
+
+def _drawn() -> str:
+    """Return the name of a module that holds a generator of random numbers beside the global ones."""
+    random = sys.modules.get("random")
+    kinds: list[type] = [random.Random] if random else []
+    numpy = sys.modules.get("numpy.random")
+    if numpy:
+        kinds += [numpy.Generator, numpy.RandomState, numpy.BitGenerator]
+    known = {id(getattr(random, "_inst", None)), id(numpy.mtrand._rand) if numpy else 0}
+    kind = tuple(kinds)
+    for name, module in list(sys.modules.items()):
+        for value in list(getattr(module, "__dict__", {}).values()):
+            if isinstance(value, kind) and id(value) not in known and type(value).__name__ != "SystemRandom":
+                return name
+    return ""
+
+
+def _draw_anew() -> None:
+    """Give this process random numbers of its own; Python's own generator is seeded by Python at a fork."""
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    if process := sys.modules.get("multiprocessing.process"):
+        process.current_process().authkey = os.urandom(32)
+
+
+def _importable(folder: str) -> set[str]:
+    """Return the names that ``import`` would find in ``folder``."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            stem, _, rest = entry.name.partition(".")
+            package = not rest and os.path.exists(f"{entry.path}/__init__.py")
+            if package or rest.endswith(("py", "so", "pyc")):
+                found.add(stem)
+    return found
+
+
+def _tasks() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def _children(pid: int) -> set[int]:
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found |= {int(each) for each in _read(f"/proc/{pid}/task/{task}/children").split()}
+    return found
+
+
+def _descendants(root: int) -> set[int]:
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        fresh = _children(waiting.pop()) - found
+        found |= fresh
+        waiting += fresh
+    return found
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _libc() -> Any:
+    return ctypes.CDLL(None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

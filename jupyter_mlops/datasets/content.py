@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from ..errors import BadInput, Damaged, close_matches
 from ..objects import Entry, Objects
 from .checkouts import Checkouts
 from .description import Descriptions, Stored, reader_of
-from .readers import is_table
-from .version import Checkout, DatasetVersion, Findings, Form
+from .readers import Reader, is_table
+from .types import columns_of
+from .version import Checkout, Column, DatasetVersion, Findings, Form
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,13 +95,22 @@ class Contents:
         return self._lineage(version)
 
     @contextmanager
-    def scan(self, version: DatasetVersion, path: str | None) -> Iterator[pl.LazyFrame]:
-        """Lend a table of the version as a query that may run in pieces."""
+    def scan(
+        self, version: DatasetVersion, path: str | None, texts: Collection[str] | None = None
+    ) -> Iterator[pl.LazyFrame]:
+        """Lend a table of the version as a query that may run in pieces.
+
+        With ``texts``, all that the file holds is lent, an index without a name too, and those columns of a
+        text file come as their texts.
+        """
         with self._reading(version):
             stored = self._stored(version, path)
             form = self._descriptions.form(stored)
+            reader = reader_of(stored)
             with self._descriptions.lent(stored) as file:
-                yield reader_of(stored).scan(file, form)
+                if texts is not None:
+                    form = _in_full(reader, file, form, texts)
+                yield reader.scan(file, form)
         self._on_read(version)
 
     @contextmanager
@@ -179,3 +190,13 @@ def _check_columns(version: DatasetVersion, form: Form, columns: Sequence[str] |
             )
     if columns is not None and (not len(columns) or len(set(columns)) < len(columns)):
         raise BadInput("columns is empty or names one twice", "name each wanted column once")
+
+
+def _in_full(reader: Reader, file: Path, form: Form, texts: Collection[str]) -> Form:
+    """Return a form that hides nothing of the file, and leaves some columns of a text file as texts."""
+    if reader.seekable:  # it carries its types, and may hold an index that is no column
+        import pyarrow.parquet as pq
+
+        return replace(form, columns=columns_of(pq.read_schema(file, memory_map=False)))
+    columns = [Column(one.name, "string") if one.name in texts else one for one in form.columns]
+    return replace(form, columns=tuple(columns))

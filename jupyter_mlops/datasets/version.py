@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +135,9 @@ class Content(Protocol):
 
     def form(self, version: DatasetVersion, path: str | None) -> Form: ...
 
-    def scan(self, version: DatasetVersion, path: str | None) -> AbstractContextManager[pl.LazyFrame]: ...
+    def scan(
+        self, version: DatasetVersion, path: str | None, texts: Collection[str] | None = None
+    ) -> AbstractContextManager[pl.LazyFrame]: ...
 
     def batches(
         self, version: DatasetVersion, path: str | None, columns: Sequence[str] | None
@@ -245,6 +247,15 @@ class DatasetVersion(Value):
     def scan(self, path: str | None = None) -> AbstractContextManager[pl.LazyFrame]:
         """Lend the table, or the file ``path`` of a folder, as a polars query that may run in pieces."""
         return self._bound().scan(self, path)
+
+    def scan_in_full(
+        self, path: str | None = None, texts: Collection[str] = ()
+    ) -> AbstractContextManager[pl.LazyFrame]:
+        """Do what ``scan`` does with all that the file holds, an index without a name too.
+
+        The columns ``texts`` of a text file come as their texts.
+        """
+        return self._bound().scan(self, path, texts)
 
     def batches(
         self, path: str | None = None, columns: Sequence[str] | None = None

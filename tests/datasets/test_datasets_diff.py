@@ -28,7 +28,8 @@ def project(make_project) -> Project:
 def compared(project: Project, before: object, after: object, **options: object) -> DatasetDiff:
     """Commit both and compare them; ``committed_key`` is remembered with the dataset."""
     key = options.pop("committed_key", None)
-    versions = project.datasets.commit("dogs", before, key=key), project.datasets.commit("dogs", after)
+    name = str(options.pop("name", "dogs"))
+    versions = project.datasets.commit(name, before, key=key), project.datasets.commit(name, after)
     return project.datasets.diff(*versions, **options)
 
 
@@ -400,3 +401,77 @@ def test_the_picture_shows_changed_values_and_one_column_on_both_sides(project: 
         diff.plot("agee")
     whole = project.datasets.diff("dogs@v1", "dogs@v2", key=None)
     assert whole.plot().kind == "bar"
+
+
+def test_an_index_without_a_name_is_compared(project: Project) -> None:
+    before = pd.DataFrame({"id": [1, 2], "x": [1, 2]}, index=["anna", "bob"])
+    after = pd.DataFrame({"id": [1, 2], "x": [1, 2]}, index=["anna", "carl"])
+    diff = compared(project, before, after, committed_key="id")
+    assert diff.summary == "1 row changed"
+    (row,) = diff.table.changed_rows
+    assert row.changes == {"(index 0)": ("bob", "carl")}
+    assert "only how" not in to_text(view(diff))
+    plain = compared(project, before, after.reset_index(drop=True), name="cats")
+    assert [(one.kind, one.column) for one in plain.table.schema] == [("removed", "(index 0)")]
+
+
+def test_what_is_not_how_values_are_written_is_not_called_so(project: Project) -> None:
+    before = pl.DataFrame({"id": [1, 2], "x": [1.0, 2.0]})
+    after = pl.DataFrame({"id": [1, 2], "x": [1.01, 2.0]})
+    diff = compared(project, before, after, committed_key="id", tolerance=0.1)
+    assert diff.same
+    assert diff.table.tolerated == 1
+    said = " ".join(to_text(view(diff)).split())
+    assert "1 value differs by no more than the tolerance, and counts as equal" in said
+    assert "how" not in said
+    names = ["a", "b"]
+    kinds = [pd.DataFrame({"k": pd.Categorical(names, categories=list(order))}) for order in ("abc", "cba")]
+    lists = compared(project, *kinds, name="cats")
+    assert lists.same
+    assert "which categories there may be" in " ".join(to_text(view(lists)).split())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["TRUE", "FALSE"], ["2024-01-01 00:00:00", "2024-01-02T10:00:00.5"], ["1e3", "2e-5"], ["+1", " 2"],
+     ["1", "NA"],
+     ["2024-01-01T00:00:00Z", "2024-01-01T10:00:00Z"], ["1.50", "2.0"]],
+)  # fmt: skip
+def test_one_new_word_in_a_column_of_a_csv_changes_one_cell(
+    project: Project, tmp_path: Path, values: list[str]
+) -> None:
+    for last in (values[0], "maybe"):
+        lines = [f"{number},{value}" for number, value in enumerate([*values, last])]
+        (tmp_path / "t.csv").write_text("id,x\n" + "\n".join(lines) + "\n")
+        project.datasets.commit("t", tmp_path / "t.csv", key="id")
+    diff = project.datasets.diff("t@v1", "t@v2")
+    assert [(row.key, dict(row.changes)) for row in diff.table.changed_rows] == [
+        ((2,), {"x": (values[0], "maybe")})
+    ]
+    assert [one.kind for one in diff.table.schema] == ["retyped"]
+
+
+def test_unsigned_and_nested_numbers_of_another_type_are_compared(project: Project) -> None:
+    """polars makes integers of 128 bits of both, which numpy has not."""
+    before = pl.DataFrame({"q": [1, 2]})
+    after = pl.DataFrame({"q": pl.Series([1, 3], dtype=pl.UInt64)})
+    diff = compared(project, before, after)
+    assert (diff.added, diff.removed) == (1, 1)
+    lists = compared(
+        project,
+        pl.DataFrame({"id": [1, 2], "l": [[1], [2]]}),
+        pl.DataFrame({"id": [1, 2], "l": [[1.0], [2.5]]}),
+        name="lists",
+    )
+    assert [row.key for row in lists.table.changed_rows] == [(2,)]
+
+
+def test_a_table_that_polars_gives_up_at_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("no such zone")
+
+    project.datasets.commit("dogs", pl.DataFrame({"id": [1]}))
+    project.datasets.commit("dogs", pl.DataFrame({"id": [2]}))
+    monkeypatch.setattr("jupyter_mlops.datasets.diff.comparison.Side", panics)
+    with pytest.raises(BadInput, match="polars cannot read dogs: no such zone"):
+        project.datasets.diff("dogs@v1", "dogs@v2")

@@ -5,13 +5,14 @@ The rule follows from the two types alone, so that a table that is compared in p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
 
     Both = tuple[pl.Series, pl.Series]
 
+_EXACT = 2**53
 _ZEROS_FIRST = r"^[+-]?0[0-9]"
 
 
@@ -108,5 +109,17 @@ def _written(values: pl.Series) -> pl.Series:
     if kind.is_temporal() and kind != pl.Duration:
         return values.dt.to_string("iso")
     if kind == pl.Binary or kind.is_nested():
-        return pl.Series([None if one is None else repr(one) for one in values.to_list()], dtype=pl.String)
+        texts = [None if one is None else repr(_whole(one)) for one in values.to_list()]
+        return pl.Series(texts, dtype=pl.String)
     return values.cast(pl.String, strict=False)
+
+
+def _whole(value: Any) -> Any:
+    """Return a value of lists and structs with 1.0 as 1, wherever it is in it."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _whole(one) for name, one in value.items()}
+    return value

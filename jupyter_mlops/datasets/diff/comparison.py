@@ -6,7 +6,8 @@ are cut into parts on disk, so that memory bounds the time and never the size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ Files = Callable[[DatasetVersion], Sequence[Entry]]
 Scratch = Callable[[], AbstractContextManager[Path]]
 _MOST_TABLES = 20  # of a folder that are compared row by row
 _CELL_EXAMPLES = 5
-_COLUMNAR = (".parquet", ".pq")
+_COLUMNAR, _CSV = (".parquet", ".pq"), (".csv", ".tsv")
+_INDEX = re.compile(r"__index_level_(\d+)__")  # of a DataFrame, without a name of its own
 _SMALL = 128 << 20  # bytes of a table that is read at once: asking for each of 10,000 columns takes minutes
 _MANY_COLUMNS = (
     200  # above, probabilities are not computed exactly, which takes longer the fewer rows there are
@@ -99,8 +101,7 @@ def compare(
     if before.tabular and after.tabular:
         found = FileChanges(changed=(after.source,), sizes={after.source: (before.bytes, after.bytes)})
         table = _table(before, after, None, settings)
-        written = ("the bytes differ, but only how the values are written",) if table.same else ()
-        return DatasetDiff(before.ref, after.ref, found, (table,), written)
+        return DatasetDiff(before.ref, after.ref, found, (table,), _why_other_bytes(before, after, table))
     found = changes(files(before), files(after))
     tables, notes = _tables(before, after, found.changed, settings)
     if key and not tables:
@@ -128,17 +129,61 @@ def _tables(
 def _table(before: DatasetVersion, after: DatasetVersion, path: str | None, settings: _Settings) -> TableDiff:
     # takes as long as matching a million rows, and can be done meanwhile
     Thread(target=import_module, args=("scipy.stats",)).start()
-    with ExitStack() as stack:
+    versions = before, after
+    words = tuple({column.name: column.type for column in version.form(path).columns} for version in versions)
+    texts = _compared_as_texts(path or "", versions, words)
+    with ExitStack() as stack, _readable(path or before.name):
         with ThreadPoolExecutor(2) as pool:
             sides = list(
-                pool.map(lambda version: stack.enter_context(_side(version, path, settings)), (before, after))
+                pool.map(lambda version: stack.enter_context(_side(version, path, texts, settings)), versions)
             )
-        words = tuple(
-            {column.name: column.type for column in version.form(path).columns} for version in (before, after)
-        )
         return _Comparison(
             sides[0], sides[1], path or "", _words(sides[0], words[0]), _words(sides[1], words[1]), settings
         ).made()
+
+
+def _why_other_bytes(before: DatasetVersion, after: DatasetVersion, table: TableDiff) -> tuple[str, ...]:
+    """Return what may make the bytes of two tables differ that hold the same."""
+    if not table.same:
+        return ()
+    if table.tolerated:
+        return ()  # said with the table
+    if {before.kind, after.kind} == {"file"}:
+        return ("the bytes differ, but only how the values are written",)
+    return (
+        "no value differs, but the bytes do: which categories there may be, how an index counts, "
+        "or how the values are written",
+    )
+
+
+def _compared_as_texts(
+    path: str, versions: Sequence[DatasetVersion], words: Sequence[Mapping[str, str]]
+) -> frozenset[str]:
+    """Return the columns that are text in one of two CSV files alone.
+
+    One new word makes a column of numbers one of texts; the other values are the same if they are written so.
+    """
+    if not all((path or version.source).lower().endswith(_CSV) for version in versions):
+        return frozenset()
+    return frozenset(
+        name
+        for name, word in words[0].items()
+        if name in words[1] and (word == "string") != (words[1][name] == "string")
+    )
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say of a table that polars gives up at what it is, instead of ending the process."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PanicException as error:
+        text = (str(error).splitlines() or ["it gave no reason"])[0]
+        raise BadInput(
+            f"polars cannot read {name}: {text}", "load it with pandas and compare there"
+        ) from error
 
 
 def _words(side: Side, known: Mapping[str, str]) -> Mapping[str, str]:
@@ -149,12 +194,17 @@ def _words(side: Side, known: Mapping[str, str]) -> Mapping[str, str]:
 
 
 @contextmanager
-def _side(version: DatasetVersion, path: str | None, settings: _Settings) -> Iterator[Side]:
+def _side(
+    version: DatasetVersion, path: str | None, texts: Collection[str], settings: _Settings
+) -> Iterator[Side]:
     """Lend a table in a form of which single columns can be read again and again."""
     import polars as pl
 
     with ExitStack() as stack:
-        lazy = stack.enter_context(version.scan(path))
+        lazy = stack.enter_context(version.scan_in_full(path, texts))
+        lazy = lazy.rename(
+            {name: _index_name(name) for name in lazy.collect_schema() if _INDEX.fullmatch(name)}
+        )
         by_columns = version.kind == "table" or (path or version.source).lower().endswith(_COLUMNAR)
         small = min(_SMALL, settings.memory // 8)
         if not by_columns and version.bytes > small:
@@ -168,6 +218,11 @@ def _side(version: DatasetVersion, path: str | None, settings: _Settings) -> Ite
             frame = lazy.collect(engine="streaming")
             side = Side(frame.lazy(), frame.height, frame)
         yield side
+
+
+def _index_name(name: str) -> str:
+    level = _INDEX.fullmatch(name)
+    return f"(index {level.group(1)})" if level else name
 
 
 class _Comparison:
@@ -219,6 +274,7 @@ class _Comparison:
             removed_rows=_rows(self._before, tally.removed_at),
             changed_rows=self._changed_rows(tally),
             notes=tuple(self._notes(key, tally)),
+            tolerated=tally.tolerated,
             sampled=_sampled(samples),
         )
 
@@ -331,6 +387,9 @@ class _Comparison:
     def _notes(self, key: Key, tally: Tally) -> Iterator[str]:
         if key.note:
             yield key.note
+        if tally.tolerated:
+            values = "1 value differs" if tally.tolerated == 1 else f"{tally.tolerated:,} values differ"
+            yield f"{values} by no more than the tolerance, and count{'s' * (tally.tolerated == 1)} as equal"
         if not self._shared:
             yield "the versions share no column"
         elif key.columns and tally.repeated:

@@ -208,8 +208,9 @@ class _Cells:
 
         changed = np.zeros(self._before.height, np.bool_)
         with ThreadPoolExecutor(self._plan.threads) as pool:
-            for differs in pool.map(self._compared, self._plan.compared):
+            for differs, tolerated in pool.map(self._compared, self._plan.compared):
                 changed |= differs
+                self._tally.tolerated += tolerated
                 advance()
         rows = np.flatnonzero(changed)
         if self._plan.key:
@@ -224,7 +225,7 @@ class _Cells:
             if pair in self._tally.renamed and not self._is_same(*pair):
                 self._tally.renamed.discard(pair)
 
-    def _compared(self, column: Shared) -> Mask:
+    def _compared(self, column: Shared) -> tuple[Mask, int]:
         import numpy as np
 
         one, other = self._before.column(column.before), self._after.column(column.after)
@@ -235,9 +236,9 @@ class _Cells:
             other = other.rechunk()
         differs = self._differs(one, other, self._plan.tolerance)
         rows = np.flatnonzero(differs)
+        # what is equal within a tolerance is another value all the same
+        others = rows if self._plan.tolerance is None else np.flatnonzero(self._differs(one, other, None))
         if self._spreads is not None:
-            # what is equal within a tolerance is another value all the same
-            others = rows if self._plan.tolerance is None else np.flatnonzero(self._differs(one, other, None))
             gone = np.concatenate([self._found.removed, self._found.repeated[0], others])
             new = np.concatenate([self._found.added, self._found.repeated[1], self._found.at[others]])
             self._spreads.take(column.before, column.after, (one, other), gone, new)
@@ -253,7 +254,7 @@ class _Cells:
             other.gather(there).to_list(),
         )
         self._tally.cells.setdefault(column.before, CellTally()).add(len(rows), first)
-        return differs
+        return differs, len(others) - len(rows)
 
     def _differs(self, one: pl.Series, other: pl.Series, tolerance: float | None) -> Mask:
         """Say for each row on the first side whether it has a partner that holds another value."""
@@ -285,7 +286,8 @@ class _Cells:
         at, kind = self._found.at, values.dtype
         if self._found.in_place:
             return lambda start: values.slice(start, _BLOCK)
-        if (kind.is_integer() or kind.is_float()) and not values.null_count():
+        plain = kind.is_integer() or kind.is_float()
+        if plain and kind not in (pl.Int128, pl.UInt128) and not values.null_count():
             # numpy takes twice as fast, and lets another thread run meanwhile
             numbers = values.to_numpy()
             return lambda start: pl.Series(numbers.take(at[start : start + _BLOCK]))

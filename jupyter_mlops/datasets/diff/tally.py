@@ -49,6 +49,7 @@ class Tally:
     added: int = 0
     repeated: int = 0
     moved: bool = False
+    tolerated: int = 0
     removed_at: list[int] = field(default_factory=list)
     added_at: list[int] = field(default_factory=list)
     cells: dict[int, CellTally] = field(default_factory=dict)

@@ -117,7 +117,8 @@ class TableDiff(Value):
     ``added``, ``removed``, ``changed`` and ``unchanged`` count rows; of each kind the first few are kept in
     ``added_rows``, ``removed_rows`` and ``changed_rows``. ``matched`` says how rows were brought together:
     ``key given``, ``key remembered``, ``key inferred`` or ``whole rows``. ``repeated`` counts keys that
-    several rows have; their rows are compared as a whole. ``sampled`` is the number of evenly spaced rows of
+    several rows have; their rows are compared as a whole. ``tolerated`` counts values that
+    differ by no more than the tolerance. ``sampled`` is the number of evenly spaced rows of
     each side that the distributions are drawn from, 0 where that is all; counts and shifts are of all rows.
     """
 
@@ -137,6 +138,7 @@ class TableDiff(Value):
     removed_rows: tuple[Row, ...] = ()
     changed_rows: tuple[RowChange, ...] = ()
     notes: tuple[str, ...] = ()
+    tolerated: int = 0
     sampled: int = 0
 
     @property
@@ -187,6 +189,7 @@ class TableDiff(Value):
             "columns_removed": [one.column for one in self.schema if one.kind == "removed"],
             "schema": [one.to_dict() for one in self.schema],
             "columns": {name: column.to_dict() for name, column in self.columns.items()},
+            "tolerated": self.tolerated,
             "distributions_sampled": self.sampled,
             "notes": list(self.notes),
         }

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from ..config import duration
 from ..datasets.progress import progress
-from ..errors import MLOpsError
+from ..errors import Conflict, MLOpsError
 from ..objects.blob import digest_of_file
 from ..objects.upkeep.collect import DAY, GarbageReport, collect, undo
 from ..objects.upkeep.compact import CompactReport, compact
 from ..objects.upkeep.reach import Reach, Root, lacking
 from ..objects.upkeep.verify import Level, VerifyReport, Version, verify
 from ..people import Role
+
+_RECORDED = ("versions", "runs", "model_versions")
 
 if TYPE_CHECKING:
     from ..objects import Batch
@@ -74,6 +76,7 @@ class Upkeep:
         seconds = _seconds(grace)
         if delete:
             self._project.people.require(Role.OPERATOR)
+            self._check_known()
         report = collect(self._project.objects, self._roots, seconds, delete)
         if report.freed or report.emptied:
             with self._project.people.write(Role.OPERATOR) as transaction:
@@ -89,6 +92,16 @@ class Upkeep:
             transaction.event("data.uncollected", "data", restored=restored)
         report = collect(self._project.objects, self._roots)
         return report.with_restored(restored)
+
+    def _check_known(self) -> None:
+        """Raise ``Conflict`` where bytes are stored and nothing was ever recorded: the facts were lost."""
+        store, objects = self._project.store, self._project.objects
+        recorded = any(store.one(f"SELECT 1 AS found FROM {table} LIMIT 1") for table in _RECORDED)  # noqa: S608 ours
+        if not recorded and objects.stored().stored:
+            raise Conflict(
+                "bytes are stored, and no version, run or model was ever recorded: their records were lost",
+                "put the store back, or delete .mlops/objects yourself if nothing of it is wanted",
+            )
 
     @property
     def _shared(self) -> bool:

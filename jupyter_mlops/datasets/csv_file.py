@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
-from .scanned import Scanned
+from .scanned import Scanned, check_not_forked
 from .types import check_names, declared
 from .version import Column, Form
 
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 # mark a missing value wherever a column is not text; in text, NA may be Namibia
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "-nan")
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-_INFERRED = ("missing", "bool", "int64", "float64", "date", "datetime[us]", "datetime[us, UTC]")
+_MOMENTS = ("datetime[us]", "datetime[us, UTC]", "datetime[ns]", "datetime[ns, UTC]")
+_INFERRED = ("missing", "bool", "int64", "float64", "date", *_MOMENTS)
+_EXACT = 2**53  # a float64 holds whole numbers up to here; one beyond is a name, or it would change
+_EXACT_DIGITS = 16
+_FRACTIONS = {"ms": 3, "us": 6, "ns": 9}
 _NOTHING = "float64"  # a column without any value; pandas calls it so, too
 _DIRECT = ("int64", "float64")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -70,8 +74,13 @@ class CSVFile(Scanned):
         columns = tuple(Column(name, word) for name, word in zip(names, types, strict=True))
         options["padded"] = padded
         notes = _notes(head, columns, given)
-        if gaps and (row := _uneven(path, options)) is not None:
-            notes.append(f"{row.where} has {row.found} of {row.wanted} fields: the others count as missing")
+        if gaps:
+            if (row := _uneven(path, options)) is not None:
+                notes.append(
+                    f"{row.where} has {row.found} of {row.wanted} fields: the others count as missing"
+                )
+            if len(names) > 1 and (empty := _empty_rows(text)):
+                notes.append(f"{empty:,} rows are empty: every field of theirs counts as missing")
         return Form(columns, rows, options, tuple(notes))
 
     def scan(self, path: Path, form: Form) -> pl.LazyFrame:
@@ -132,6 +141,7 @@ def _text(path: Path, options: Any, width: int) -> pl.LazyFrame:
     """Return the file as a query of texts; its columns are called by their positions, ``"0"`` first."""
     import polars as pl
 
+    check_not_forked()
     source: Path | bytes = path
     if (encoding := options.get("encoding", "utf-8")) != "utf-8":
         try:
@@ -243,7 +253,7 @@ def _doubtful(column: pl.Expr, word: str) -> pl.Expr:
     for zero in ("0", "-0", "+0"):
         doubt |= column.str.starts_with(zero) & ~column.str.starts_with(f"{zero}.") & (long > len(zero))
     if word == "float64":
-        doubt |= (long >= 19) & ~column.str.contains(".", literal=True)
+        doubt |= (long >= _EXACT_DIGITS) & ~column.str.contains(".", literal=True)
     return doubt
 
 
@@ -260,8 +270,9 @@ def _unfit(column: pl.Expr, word: str) -> pl.Expr:
     if word in ("int64", "float64"):
         unfit |= value.str.contains(r"^[+-]?0[0-9]")
     if word == "float64":
-        long = pl.when(value.str.len_bytes() >= 19).then(value)  # cheaper than the pattern alone
-        unfit |= long.str.contains(r"^[+-]?[0-9]{19,}$") & long.cast(pl.Int64, strict=False).is_null()
+        long = pl.when(value.str.len_bytes() >= _EXACT_DIGITS).then(value)  # cheaper than the pattern alone
+        whole = long.cast(pl.Int64, strict=False)
+        unfit |= long.str.contains(r"^[+-]?[0-9]+$") & ~whole.is_between(-_EXACT, _EXACT).fill_null(False)
     return unfit
 
 
@@ -305,7 +316,9 @@ def _moment(value: pl.Expr, word: str, strict: bool) -> pl.Expr:
 
     unit, _, zone = word[len("datetime[") : -1].partition(", ")
     ending = r"(Z|[+-][0-9]{2}:?[0-9]{2})$" if zone else "$"
-    shape = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?" + ending
+    # no leap seconds, which would become the second after, and no digits that the unit would drop
+    clock = rf"[0-9]{{2}}:[0-9]{{2}}:[0-5][0-9](\.[0-9]{{1,{_FRACTIONS[unit]}}})?"
+    shape = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{clock}{ending}"
     shaped = pl.when(value.str.contains(shape)).then(value.str.replace(" ", "T", literal=True))
     pattern = "%Y-%m-%dT%H:%M:%S%.f" + ("%#z" if zone else "")
     parsed = shaped.str.to_datetime(
@@ -384,6 +397,13 @@ def _uneven(path: Path, options: Any) -> _Row | None:
     return met[0] if met else None
 
 
+def _empty_rows(text: pl.LazyFrame) -> int:
+    import polars as pl
+
+    empty = pl.all_horizontal(pl.all().is_null()).sum()
+    return int(text.select(empty).collect(engine="streaming").item())
+
+
 def _notes(head: pl.DataFrame, columns: Sequence[Column], given: dict[str, str]) -> list[str]:
     """Return what of these columns CSV cannot carry, in sentences."""
     nested = []
@@ -393,7 +413,9 @@ def _notes(head: pl.DataFrame, columns: Sequence[Column], given: dict[str, str])
             if len(values) and values.str.contains(_NESTED).all():
                 nested.append(column.name)
     zoned = [
-        column.name for column in columns if column.type == "datetime[us, UTC]" and column.name not in given
+        column.name
+        for column in columns
+        if column.type in ("datetime[us, UTC]", "datetime[ns, UTC]") and column.name not in given
     ]
     notes = []
     if nested:

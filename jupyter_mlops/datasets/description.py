@@ -194,6 +194,6 @@ def _named(name: str, file: Path | BinaryIO) -> Iterator[None]:
         if isinstance(file, Path):
             message, hint = (text.replace(file.name, Path(name).name) for text in (message, hint))
         raise BadInput(message, hint) from error
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(f"{name} cannot be read as a table: {text}", "mend the file and commit it") from error

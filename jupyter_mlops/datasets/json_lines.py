@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
-from .scanned import Scanned
+from .scanned import Scanned, check_not_forked
 from .types import arrow_type, columns_of, declared
 from .version import Form
 
@@ -32,6 +32,7 @@ class JSONLines(Scanned):
         import pyarrow as pa
 
         path = Path(str(file))
+        check_not_forked()
         try:
             names = _first_keys(path)
             found = pl.scan_ndjson(_literal(path), infer_schema_length=None).collect_schema()
@@ -47,7 +48,7 @@ class JSONLines(Scanned):
             options = {"schema": base64.b64encode(typed.serialize().to_pybytes()).decode()}
             form = Form(columns_of(typed), 0, options)
             rows = int(self.scan(path, form).select(pl.len()).collect(engine="streaming").item())
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pa.ArrowException) as error:
             text = str(error).splitlines()[0]
             raise BadInput(
                 f"{path} cannot be read as JSON lines: {text}", "write one object a line"
@@ -59,6 +60,7 @@ class JSONLines(Scanned):
         import polars as pl
         import pyarrow as pa
 
+        check_not_forked()
         typed = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(form.options["schema"])))
         empty = pl.from_arrow(typed.empty_table())
         return pl.scan_ndjson(_literal(path), schema=dict(empty.schema))  # type: ignore[union-attr]  # a table

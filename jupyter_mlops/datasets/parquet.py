@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..errors import BadInput
-from .scanned import chosen
+from .scanned import check_not_forked, chosen
 from .types import columns_of
 from .version import Form
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CATEGORIES = b"jupyter_mlops.categories"
 _UNNAMED = re.compile(r"__index_level_\d+__")
+_PART_OF_AN_HOUR = re.compile(r"[+-]\d\d:(?!00)\d\d")
 _BATCH_ROWS = 65_536
 _PAGES = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10}
 
@@ -59,6 +60,9 @@ class Parquet:
         """Return the file as a query, without an index that nobody named."""
         import polars as pl
 
+        check_not_forked()
+        if _unspoken_zones(path):
+            return chosen(self.polars(path, form).lazy(), [column.name for column in form.columns])
         table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = [column.name for column in form.columns]
         return table if names == list(table.collect_schema()) else chosen(table, names)
@@ -89,14 +93,37 @@ class Parquet:
             return _with_categories(opened.read(names, use_pandas_metadata=True))
 
     def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the file as a polars DataFrame."""
+        """Return the file as a polars DataFrame; an offset that polars has no zone for becomes UTC."""
         import polars as pl
+        import pyarrow as pa
 
-        if columns is not None:
-            made = pl.from_arrow(self.arrow(file, form, columns).select(list(columns)))
-            return cast("pl.DataFrame", made)
+        check_not_forked()
+        zones = _unspoken_zones(file)
+        if columns is not None or zones:
+            names = [column.name for column in form.columns] if columns is None else list(columns)
+            table = self.arrow(file, form, columns).select(names)
+            for name in zones & set(names):
+                place = names.index(name)
+                moments = table.column(place)
+                table = table.set_column(place, name, moments.cast(pa.timestamp(moments.type.unit, "UTC")))
+            return cast("pl.DataFrame", pl.from_arrow(table))
         table = pl.read_parquet(file, glob=False, hive_partitioning=False, memory_map=False)
         return table.select([table.get_column(column.name) for column in form.columns])
+
+
+def _unspoken_zones(file: Path | BinaryIO) -> set[str]:
+    """Return the columns whose time zone is an offset of no whole hours, at which polars gives up."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(file, memory_map=False)
+    if not isinstance(file, Path):
+        file.seek(0)
+    return {
+        part.name
+        for part in schema
+        if pa.types.is_timestamp(part.type) and _PART_OF_AN_HOUR.fullmatch(part.type.tz or "")
+    }
 
 
 def unnamed_index(schema: Any) -> frozenset[str]:
@@ -115,12 +142,33 @@ def write_parquet(table: Any, path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(
-        _recording_categories(table.unify_dictionaries().combine_chunks()),
+        _recording_categories(_with_sound_categories(table).unify_dictionaries().combine_chunks()),
         path,
         compression="none",
         use_dictionary=False,
         use_content_defined_chunking=_PAGES,
     )
+
+
+def _with_sound_categories(table: Any) -> Any:
+    """Return the table with every category once; raises ``BadInput`` for those that are no plain values."""
+    import pyarrow as pa
+
+    for place, part in enumerate(table.schema):
+        if not pa.types.is_dictionary(part.type):
+            continue
+        kind = part.type.value_type
+        if isinstance(kind, pa.BaseExtensionType) or pa.types.is_nested(kind):
+            # the writer ends the whole process at these
+            raise BadInput(
+                f"the categories of column {part.name!r} are of type {kind}",
+                "store their texts: frame[column].astype(str)",
+            )
+        column = table.column(place)
+        if any(len(chunk.dictionary.unique()) < len(chunk.dictionary) for chunk in column.chunks):
+            again = column.cast(kind).dictionary_encode().cast(part.type)
+            table = table.set_column(place, part, again)
+    return table
 
 
 def _recording_categories(table: Any) -> Any:

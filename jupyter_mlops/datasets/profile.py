@@ -94,6 +94,7 @@ def _totals_of(values: pl.Series) -> dict[str, Any]:
     import polars as pl
 
     kind = values.dtype
+    values = values.alias("value")  # a name such as ^a$ would be taken for a pattern
     there = values.fill_nan(None).drop_nulls() if kind.is_float() else values.drop_nulls()
     found: dict[str, pl.Series] = {"missing": pl.Series([len(values) - len(there)])}
     if _has_distinct(kind):
@@ -129,6 +130,7 @@ def _column(
     import polars as pl
 
     kind = values.dtype
+    values = values.alias("value")
     shape: dict[str, Any] = {}
     there = values.fill_nan(None).drop_nulls() if kind.is_float() else values.drop_nulls()
     if kind.is_numeric():
@@ -175,7 +177,7 @@ def _number(total: pl.Series) -> int | float | None:
 
 
 def _text(total: pl.Series) -> str | None:
-    return _iso(total)[0] if total.item() is not None else None
+    return _iso(total)[0] if not total.null_count() else None  # Python has no dates before the year 1
 
 
 def _iso(moments: pl.Series) -> list[str]:
@@ -208,7 +210,7 @@ def _dates(there: pl.Series, totals: dict[str, Any]) -> dict[str, tuple[Scalar, 
     """Return the histogram of a column of dates or moments, its edges as ISO texts."""
     import polars as pl
 
-    if not len(there) or totals["min"].item() is None:
+    if not len(there) or totals["min"].null_count():
         return {}
     low, high = (int(totals[name].to_physical().item()) for name in ("min", "max"))
     edges = _edges(low, high, whole=True)

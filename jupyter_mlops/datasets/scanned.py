@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..errors import Failed
 from .version import Form
 
 if TYPE_CHECKING:
     import polars as pl
 
 _BATCH_ROWS = 65_536
+_began: list[int] = []  # the process whose threads polars started
+
+
+def check_not_forked() -> None:
+    """Raise ``Failed`` in a forked child of a process that read tables here: polars would wait for ever.
+
+    Its threads stay behind in the parent, and it cannot start others.
+    """
+    if not _began:
+        _began.append(os.getpid())
+    elif _began[0] != os.getpid():
+        raise Failed(
+            "a forked process cannot read tables after its parent did",
+            'start it with multiprocessing.get_context("spawn"), or load the table before and hand it over',
+        )
 
 
 class Scanned(ABC):

@@ -87,12 +87,14 @@ class Source:
 
         try:
             yield
-        except (BadInput, OSError, pl.exceptions.PolarsError) as error:
+        except (BadInput, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             if not self.found.is_current():
                 raise changed(path) from error
             if isinstance(error, BadInput):
                 raise
             text = (str(error).splitlines() or [type(error).__name__])[0]
+            if self.kind == "table":
+                raise BadInput(f"the table cannot be read back: {text}", "change its types") from error
             raise BadInput(
                 f"{path} cannot be read as a table: {text}", "mend it, or commit its folder"
             ) from error
@@ -169,8 +171,12 @@ def _arrow(given: Any) -> Any:
         if polars is not None and isinstance(given, polars.LazyFrame):
             given = given.collect()
         if polars is not None and isinstance(given, polars.DataFrame):
+            if objects := [name for name, kind in given.schema.items() if kind == polars.Object]:
+                raise BadInput(
+                    f"column {objects[0]!r} holds Python objects", "turn them into text, numbers or lists"
+                )
             return given.to_arrow(compat_level=polars.CompatLevel.oldest())
-    except (pa.ArrowException, TypeError, OverflowError) as error:
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
         raise _no_table(error) from error
     raise BadInput(
         f"an object of type {type(given).__name__} cannot be committed",
@@ -209,7 +215,7 @@ def _written(write: Callable[[Any, Path], None], table: Any, path: Path) -> None
 
     try:
         write(table, path)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeError) as error:
         raise _no_table(error) from error
 
 

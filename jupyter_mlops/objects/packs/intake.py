@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from ..blob import Blob, address
-from ..files.source import changed, opened
+from ..files.source import changed, hashed, opened
 from ..settings import Settings
 from .chunker import Chunker
 from .codec import packed
@@ -31,6 +32,7 @@ _MEDIUM_LOT = 2 << 20
 _AHEAD = 4
 # somebody waits for a file of this size; compact packs its chunks again when nobody does
 _HASTY = 64 << 20
+_HOT_SECONDS = 2.0
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -51,11 +53,15 @@ class Intake:
                 data = source.read(self._settings.small + 1)
                 if len(data) != status.st_size:
                     raise changed(path)
+                if _hot(status) and os.pread(source.fileno(), len(data) + 1, 0) != data:
+                    raise changed(path)
                 (digest,) = self._packing.hand_over((data,)).result().digests
                 advance(len(data))
                 return Blob(address(digest), len(data))
             blob = self.stream(source, status.st_size, advance)
             if blob.size != status.st_size:
+                raise changed(path)
+            if _hot(status) and hashed(str(path)) != blob.digest:
                 raise changed(path)
             return blob
 
@@ -218,6 +224,14 @@ def _filled(source: BinaryIO, slab: memoryview, start: int) -> tuple[int, bool]:
     return start, False
 
 
+def _hot(status: os.stat_result) -> bool:
+    """Whether a file was written so lately that a write may be under way: its times move when that begins.
+
+    Such a file is read twice, and is what it was only if it was the same both times.
+    """
+    return time.time() - max(status.st_mtime, status.st_ctime) < _HOT_SECONDS
+
+
 def _content(path: str | Path, limit: int) -> bytes | None:
     """Return the bytes of a regular file, or ``None`` if it is large or something is odd about it."""
     try:
@@ -233,6 +247,8 @@ def _content(path: str | Path, limit: int) -> bytes | None:
         after = os.fstat(descriptor)
         # whoever writes to an open file moves its times
         unchanged = before.st_mtime_ns == after.st_mtime_ns and before.st_ctime_ns == after.st_ctime_ns
+        if _hot(before):
+            unchanged = unchanged and os.pread(descriptor, size + 1, 0) == data
         return data if unchanged and len(data) == size == after.st_size else None
     except OSError:
         return None

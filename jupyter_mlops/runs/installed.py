@@ -5,34 +5,39 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
 
 _LONGEST_HEADER = 8_192
 
 
-def distributions() -> dict[str, str]:
+def distributions() -> Mapping[str, str]:
     """Return the version of every distribution that Python finds here, by name."""
-    return dict(_read(tuple(_places())))
-
-
-def _places() -> list[tuple[str, int]]:
-    """Return where Python looks, and when something came or went there: each distribution has a folder."""
-    found = []
+    places = []
     for place in sys.path:
         with contextlib.suppress(OSError):
-            found.append((place, os.stat(place or ".").st_mtime_ns))
-    return found
+            # each distribution has a folder there: it comes, goes or gets another name
+            places.append((place, os.stat(place or ".").st_mtime_ns))
+    return _found(tuple(places))
 
 
 @lru_cache(maxsize=4)
-def _read(_: tuple[tuple[str, int], ...]) -> dict[str, str]:
+def _found(places: tuple[tuple[str, int], ...]) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for distribution in metadata.distributions():
+    for place, changed in places:
+        found = {**_read(place, changed), **found}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+@lru_cache(maxsize=64)
+def _read(place: str, _: int) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions(path=[place]):
         name, version = _named(distribution)
         if name:
             found.setdefault(name, version)
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    return found
 
 
 def _named(distribution: metadata.Distribution) -> tuple[str, str]:

@@ -12,10 +12,9 @@ import heapq
 import json
 import math
 import os
-import shutil
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -24,7 +23,7 @@ from typing import Any
 
 from ..errors import Conflict, StoreFailed, Unreachable
 from ..store import Store, Transaction
-from .pen import CLOSED_AT, IS_NAME, IS_POINT, NAME, POINT, RECORD, Pen
+from .pen import CLOSED_AT, IS_NAME, IS_POINT, NAME, POINT, RECORD, Pen, run_of
 from .points import MetricPoint, Points
 
 _CHUNK = 8_192  # points of one row
@@ -85,6 +84,7 @@ class Journal:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
         self._folder = folder
+        self._place = str(folder)
         self._pushed: set[str] = set()
         self.forked()
         _journals.add(self)
@@ -101,7 +101,7 @@ class Journal:
                     raise over(run, row["status"] if row else "gone")
                 then()
 
-        return Pen(self._folder / run, self._store.seconds, made_sure, lambda: self._push(run))
+        return Pen(self._folder, run, self._store.seconds, made_sure, lambda: self._push(run))
 
     def forked(self) -> None:
         """Begin anew in a child process: threads of the parent do not live here."""
@@ -123,9 +123,7 @@ class Journal:
         while self._pushed:
             waiting.wait(_PUSH_SECONDS)
             with self.busy:
-                for run in list(self._pushed):
-                    if not (self._folder / run).is_dir():
-                        self._pushed.discard(run)
+                self._pushed.intersection_update(self._there())
                 # the points are safe in the files: what cannot be had now is tried again
                 with suppress(StoreFailed, Unreachable):
                     self.catch_up(list(self._pushed))
@@ -134,13 +132,10 @@ class Journal:
 
     def catch_up(self, runs: Iterable[str] | None = None) -> None:
         """Take what lies in the files of ``runs``, or of all, into the store."""
-        try:
-            there = os.listdir(self._folder)
-        except FileNotFoundError:
-            return
-        wanted = there if runs is None else [run for run in runs if run in there]
+        there = self._there()
+        wanted = list(there) if runs is None else [run for run in runs if run in there]
         for start in range(0, len(wanted), _CHUNK_OF_IDS):
-            for run in self._behind(wanted[start : start + _CHUNK_OF_IDS]):
+            for run in self._behind({run: there[run] for run in wanted[start : start + _CHUNK_OF_IDS]}):
                 while self._take(run):
                     pass
 
@@ -155,11 +150,13 @@ class Journal:
 
         ``last``: the run ends in this transaction. Its processes learn of it, and everything is taken.
         """
+        names = self._there().get(run)
+        if not names:
+            return False
         if last:
-            self._tell_ended(run)
-        files = self._files(
-            run, _taken(tx.one("SELECT taken FROM metric_journals WHERE run = :run", run=run))
-        )
+            self._tell_ended(names)
+        row = tx.one("SELECT taken FROM metric_journals WHERE run = :run", run=run)
+        files = self._files(names, row)
         more = False
         courses: dict[str, _Course] = {}
         reading = []
@@ -186,23 +183,23 @@ class Journal:
 
     def relieve(self, run: str) -> None:
         """Take most of a long journal before the transaction that ends its run, which holds up others."""
-        with suppress(FileNotFoundError):
-            if sum(entry.stat().st_size for entry in os.scandir(self._folder / run)) > _SLICE // 8:
-                self.catch_up([run])
+        if sum(_size(self._folder / name) for name in self._there().get(run, ())) > _SLICE // 8:
+            self.catch_up([run])
 
     def forget(self, run: str) -> None:
         """Remove the files of a run that has ended; the transaction that ended it has taken all of them."""
-        shutil.rmtree(self._folder / run, ignore_errors=True)
+        for name in self._there().get(run, ()):
+            with suppress(OSError):
+                (self._folder / name).unlink()
         self._pushed.discard(run)
 
     def tidy(self) -> None:
         """Take and remove what killed processes left of runs that have ended."""
         self.caught_up()
-        with suppress(FileNotFoundError):
-            for run in os.listdir(self._folder):
-                row = self._store.one("SELECT status FROM runs WHERE id = :id", id=run)
-                if row and row["status"] not in ("queued", "running") and not self._behind([run]):
-                    self.forget(run)
+        for run, names in self._there().items():
+            row = self._store.one("SELECT status FROM runs WHERE id = :id", id=run)
+            if row and row["status"] not in ("queued", "running") and not self._behind({run: names}):
+                self.forget(run)
 
     # -- reading
 
@@ -275,28 +272,33 @@ class Journal:
             ended = row["status"] not in ("queued", "running")
             return self.ingest(tx, run, last=ended) and not ended
 
-    def _behind(self, runs: Sequence[str]) -> list[str]:
-        """Return those of ``runs`` whose files hold more than the store has taken."""
-        given = {f"r{number}": run for number, run in enumerate(runs)}
+    def _there(self) -> dict[str, list[str]]:
+        """Return the names of the files by run."""
+        found: dict[str, list[str]] = {}
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._place)):
+                found.setdefault(run_of(name), []).append(name)
+        return found
+
+    def _behind(self, there: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return those runs whose files hold more than the store has taken."""
+        given = {f"r{number}": run for number, run in enumerate(there)}
         marks = ", ".join(f":{name}" for name in given)
         rows = self._store.all(f"SELECT run, taken FROM metric_journals WHERE run IN ({marks})", **given)  # noqa: S608 marks
         taken = {row["run"]: row for row in rows}
         return [
             run
-            for run in runs
-            if any(_size(f.path) > f.offset for f in self._files(run, _taken(taken.get(run))))
+            for run, names in there.items()
+            if any(_size(file.path) > file.offset for file in self._files(names, taken.get(run)))
         ]
 
-    def _files(self, run: str, taken: dict[str, list[Any]]) -> list[_File]:
-        try:
-            names = sorted(os.listdir(self._folder / run))
-        except FileNotFoundError:
-            return []
-        return [_File(self._folder / run / name, *taken.get(name, ())) for name in names]
+    def _files(self, names: Iterable[str], row: Mapping[str, Any] | None) -> list[_File]:
+        taken = json.loads(row["taken"]) if row else {}
+        return [_File(self._folder / name, *taken.get(name, ())) for name in names]
 
-    def _tell_ended(self, run: str) -> None:
-        for file in self._files(run, {}):
-            with suppress(FileNotFoundError), open(file.path, "r+b", buffering=0) as opened:
+    def _tell_ended(self, names: Iterable[str]) -> None:
+        for name in names:
+            with suppress(FileNotFoundError), open(self._folder / name, "r+b", buffering=0) as opened:
                 os.pwrite(opened.fileno(), b"\1", CLOSED_AT)
 
     def _keep(self, tx: Transaction, run: str, courses: dict[str, _Course]) -> None:
@@ -358,10 +360,6 @@ _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
 def over(run: str, status: str) -> Conflict:
     """Return what is raised for a record of a run that does not run."""
     return Conflict(f"run {run} is {status}; nothing can be recorded any more", "start another run")
-
-
-def _taken(row: dict[str, Any] | None) -> dict[str, list[Any]]:
-    return dict(json.loads(row["taken"])) if row else {}
 
 
 def _number(value: Any) -> float:

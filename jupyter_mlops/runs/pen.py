@@ -34,20 +34,22 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Pen:
     """Writes points of one run. Its owner lets one thread at a time use it and tells it of a fork."""
 
-    __slots__ = ("_clock", "_closed", "_descriptor", "_folder", "_made_sure", "_names", "_on_open")
+    __slots__ = ("_clock", "_closed", "_descriptor", "_folder", "_made_sure", "_names", "_on_open", "_run")
 
     def __init__(
         self,
         folder: Path,
+        run: str,
         clock: Callable[[], float],
         made_sure: Callable[[Callable[[], object]], None],
         on_open: Callable[[], None],
     ) -> None:
-        """Write to a new file in ``folder``, once ``made_sure(then)`` says that the run runs.
+        """Write points of ``run`` to a new file in ``folder``, once ``made_sure(then)`` says that it runs.
 
         It raises if the run has ended; else it calls ``then`` at a moment when nobody can end it.
         """
         self._folder = folder
+        self._run = run
         self._clock = clock
         self._made_sure = made_sure
         self._on_open = on_open
@@ -123,9 +125,8 @@ class Pen:
 
     def _open(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            path = self._folder / file_name(self._run)
+            descriptor = _created(path)
         except OSError as error:
             raise _translated(error, self._folder) from error
         try:
@@ -138,6 +139,25 @@ class Pen:
             raise _translated(error, self._folder) from error
         self._descriptor = descriptor
         self._on_open()
+
+
+def file_name(run: str) -> str:
+    """Return the name of a file of one process; no folder for each run: to make one takes milliseconds."""
+    return f"{run}.{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def run_of(name: str) -> str:
+    """Return the run that a file of this name belongs to."""
+    return name.partition(".")[0]
+
+
+def _created(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o600)
 
 
 def _name(key: str, number: int) -> bytes:

@@ -60,6 +60,8 @@ def clean(text: str) -> str:
 
 def checked_name(name: Any, what: str) -> str:
     """Return ``name`` if it can name a metric, parameter, tag, input or artifact; raises ``BadInput``."""
+    if type(name) is str and name.isprintable() and len(name) <= _LONGEST_NAME and name.strip():
+        return name  # nearly all are like that, and this is asked very often
     if (
         not isinstance(name, str)
         or not name.strip()

@@ -144,8 +144,14 @@ def insert_parts(
     tx: Transaction, id: str, parameters: Mapping[str, Any], inputs: Mapping[str, FixedInput]
 ) -> None:
     """Insert parameters and inputs of a run."""
-    for name, value in parameters.items():
-        tx.insert("run_parameters", run=id, name=name, value=dumps(value), number=_number(value))
+    if parameters:
+        tx.many(
+            "INSERT INTO run_parameters (run, name, value, number) VALUES (:run, :name, :value, :number)",
+            [
+                {"run": id, "name": name, "value": dumps(value), "number": _number(value)}
+                for name, value in parameters.items()
+            ],
+        )
     words.of_parameters(tx, id, parameters)
     for name, fixed in inputs.items():
         tx.insert("run_inputs", run=id, name=name, ref=fixed.ref, digest=fixed.digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ from .records import Records
 from .run import RunError
 from .shelf import Shelf
 from .working_copy import WorkingCopy
+
+_SETTLE_SECONDS = 1.0
+_NONE_GONE: Mapping[str, tuple[str, RunError]] = {}  # this process lives
 
 
 class Tracking:
@@ -59,6 +63,7 @@ class Tracking:
         self._records = Records(store, people)
         self._keeping = Keeping(objects, root)
         self._working_copy = WorkingCopy(root)
+        self._settled = -_SETTLE_SECONDS
 
     @contextmanager
     def start(
@@ -76,8 +81,7 @@ class Tracking:
             for name, value in (parameters or {}).items()
         }
         fixed = resolve_inputs(self._datasets, inputs or {})
-        self._people.require(Role.CONTRIBUTOR)
-        self._leftovers.settle()
+        self._settle()
         git = self._working_copy.state()
         self._keeping.begin()
         id = self._ledger.new_id()
@@ -99,7 +103,7 @@ class Tracking:
                 leave()
                 run.close()
                 if os.getpid() == process:  # a forked child may leave the block too, and the run goes on
-                    run.refresh(self._shelf.runs([id])[0])
+                    run.refresh(self._shelf.runs([id], _NONE_GONE)[0])
         if os.getpid() == process:
             self._liveness.forget(id)
 
@@ -122,7 +126,7 @@ class Tracking:
 
     def _active(self, id: str, fixed: Mapping[str, str]) -> ActiveRun:
         return ActiveRun(
-            self._shelf.runs([id])[0],
+            self._shelf.runs([id], _NONE_GONE)[0],
             self._shelf.journal.pen(id),
             self._records,
             self._objects,
@@ -130,6 +134,13 @@ class Tracking:
             fixed,
             self._save_model,
         )
+
+    def _settle(self) -> None:
+        """Record as ended what killed processes left, once in a while: runs may start many times a second."""
+        self._people.require(Role.CONTRIBUTOR)
+        if time.monotonic() - self._settled > _SETTLE_SECONDS:
+            self._settled = time.monotonic()
+            self._leftovers.settle()
 
     def _end(self, id: str, code: str | None, status: str, error: RunError | None, reason: str) -> None:
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes

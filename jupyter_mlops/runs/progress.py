@@ -7,10 +7,10 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from ..store import Store
 from .plain import jsonable
@@ -107,7 +107,7 @@ class Watch:
             return ""
         return f"no run logged '{self.metric}'; they logged {', '.join(names[:10]) or 'nothing'}"
 
-    def _best(self, runs: Sequence[Seen] | Any) -> Seen | None:
+    def _best(self, runs: Iterable[Seen]) -> Seen | None:
         known = [run for run in runs if run.status == "finished" and _finite(run.value)]
         sign = -1 if self.plan.goal == "maximize" else 1
         return min(known, key=lambda run: sign * (run.value or 0.0), default=None) if self.metric else None
@@ -133,57 +133,79 @@ class Watch:
 @contextmanager
 def shown(watch: Watch, read: Callable[[], Any]) -> Iterator[Callable[[], None]]:
     """Show a sweep during the block; the block calls the result now and then to have it shown anew."""
-    show: _Table | _Display | _Lines
-    if _in_notebook():
-        show = _Display(watch, read)
-    elif sys.stderr is not None and sys.stderr.isatty():
-        show = _Table(watch)
-    else:
-        show = _Lines(watch, sys.stderr)
+    show = _chosen(watch, read)
     next_look = 0.0
 
-    def refresh() -> None:
-        nonlocal next_look
-        if time.monotonic() < next_look:
+    def refresh(last: bool = False) -> None:
+        nonlocal next_look, show
+        if time.monotonic() < next_look and not last:
             return
         began = time.monotonic()
-        show.update()
+        try:
+            show.update()
+            if last:
+                show.close()
+        except (OSError, ValueError):
+            # the terminal was closed, or whoever read the lines is gone: the sweep goes on unseen
+            show = _Nothing()
         next_look = time.monotonic() + _SHARE_OF_TIME * (time.monotonic() - began)
 
     try:
         yield refresh
-        show.update()
-    finally:
-        show.close()
+    except BaseException:
+        with suppress(OSError, ValueError):
+            show.close()
+        raise
+    refresh(last=True)
+
+
+def _chosen(watch: Watch, read: Callable[[], Any]) -> _Show:
+    if _in_notebook():
+        return _Display(watch, read)
+    if sys.stderr is None:
+        return _Nothing()
+    return _Table(watch) if sys.stderr.isatty() else _Lines(watch, sys.stderr)
+
+
+class _Show(Protocol):
+    def update(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Nothing:
+    """Where nobody looks."""
+
+    def update(self) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Leave nothing."""
 
 
 class _Lines:
     """A line for each run that ended: for log files."""
 
-    def __init__(self, watch: Watch, out: TextIO | None) -> None:
+    def __init__(self, watch: Watch, out: TextIO) -> None:
         self._watch = watch
         self._out = out
-        self._told: set[str] | None = None
+        # when a sweep is resumed, what had ended before was told before
+        self._told = {run.id for run in watch.look().ended}
 
     def update(self) -> None:
         look = self._watch.look()
-        if self._told is None:
-            self._told = set()
-        count = len(self._told)
         for run in look.ended:
             if run.id not in self._told:
                 self._told.add(run.id)
-                count += 1
-                self._write(f"{count} of {look.size} · {described(run, self._watch.metric)}")
+                self._write(f"{len(self._told)} of {look.size} · {described(run, self._watch.metric)}")
 
     def close(self) -> None:
         if said := self._watch.unlogged():
             self._write(said)
 
     def _write(self, line: str) -> None:
-        if self._out is not None and not self._out.closed:
-            self._out.write(f"{line}\n")
-            self._out.flush()
+        self._out.write(f"{line}\n")
+        self._out.flush()
 
 
 class _Table:

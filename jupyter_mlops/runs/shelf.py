@@ -65,6 +65,14 @@ class Shelf:
                 found[row["id"]] = self._run(row, parts, gone)
         return tuple(found[id] for id in ids if id in found)
 
+    def begun(self, id: str, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> Run:
+        """Return a run that has begun just now: of what is read with runs, it has these alone."""
+        row = self.store.all("SELECT * FROM runs WHERE id = :id", id=id)[0]
+        parts = _Parts()
+        parts.parameters[id].update(parameters)
+        parts.inputs[id].update(inputs)
+        return self._run(row, parts, {})
+
     def sweeps(self, where: str = "", **parameters: Any) -> tuple[Sweep, ...]:
         """Return the sweeps that fit ``where``, a piece of our own SQL."""
         rows = self.store.all(f"SELECT * FROM sweeps {where}", **parameters)  # noqa: S608 text of ours

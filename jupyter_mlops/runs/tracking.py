@@ -26,7 +26,7 @@ from .liveness import Liveness
 from .plain import checked_name, clean, plain
 from .plan import Plan, resolve_inputs
 from .records import Records
-from .run import RunError
+from .run import Run, RunError
 from .shelf import Shelf
 from .working_copy import WorkingCopy
 
@@ -87,7 +87,8 @@ class Tracking:
         id = self._ledger.new_id()
         with self._liveness.hold(id):
             self._ledger.begin_tracked(id, experiment, given, fixed, git)
-            run = self._active(id, {each.asked: each.ref for each in fixed.values()})
+            begun = self._shelf.begun(id, given, {name: each.ref for name, each in fixed.items()})
+            run = self._active(begun, {each.asked: each.ref for each in fixed.values()})
             leave = context.entered(run, self._root)
             process = os.getpid()
             try:
@@ -122,12 +123,12 @@ class Tracking:
             row = self._store.one("SELECT request FROM sweeps WHERE id = :id", id=runs[0].sweep) or {}
             plan = Plan.inputs_from(row["request"])
             fixed |= {each.asked: each.ref for each in plan.values() if each.ref in fixed}
-        return self._active(id, fixed)
+        return self._active(runs[0], fixed)
 
-    def _active(self, id: str, fixed: Mapping[str, str]) -> ActiveRun:
+    def _active(self, run: Run, fixed: Mapping[str, str]) -> ActiveRun:
         return ActiveRun(
-            self._shelf.runs([id], _NONE_GONE)[0],
-            self._shelf.journal.pen(id),
+            run,
+            self._shelf.journal.pen(run.id),
             self._records,
             self._objects,
             self._datasets,

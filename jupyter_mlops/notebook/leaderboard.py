@@ -313,7 +313,8 @@ class LeaderboardPanel(Value):
 
     def _do(self, work: Callable[[], Any]) -> None:
         """Do what was asked for and show it; an exception in a callback would vanish."""
-        self._said.value = ""
+        # on a busy machine the first picture takes its time
+        self._said.value = "<p style='color:#777b83'>…</p>"
         try:
             answer = work()
         except MLOpsError as error:
@@ -324,6 +325,7 @@ class LeaderboardPanel(Value):
             )
             self._said.value = f"<p style='color:#d94848'><strong>{escape(error.message)}</strong>{hint}</p>"
         else:
+            self._said.value = ""
             if isinstance(answer, str):
                 self._shown.value = answer
         self._draw()

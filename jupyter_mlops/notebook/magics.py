@@ -41,6 +41,8 @@ class MLOpsMagics(Magics):
             if cell is not None:
                 session.project = self.project()
                 return track(shell, session, words, cell)
+            if words[:1] == ["autolog"]:
+                return _autolog(words[1:])
             if words == ["approvals"]:
                 from .panel import ApprovalsPanel
 
@@ -85,6 +87,14 @@ class MLOpsMagics(Magics):
         if session.as_json:
             return value.to_dict()
         return value
+
+
+def _autolog(words: list[str]) -> None:
+    from ..models.autolog import autolog
+
+    if words not in ([], ["on"], ["off"]):
+        raise BadInput(f"autolog takes no {' '.join(words)}", "%mlops autolog, or %mlops autolog off")
+    autolog(disable=words == ["off"])
 
 
 def _split(line: str) -> list[str]:

@@ -90,6 +90,11 @@ class Artifact(Value):
         return keeper.objects.read(self.digest)
 
     @property
+    def is_read(self) -> bool:
+        """Whether it was read from a project, so that its bytes can be had."""
+        return self._keeper is not None
+
+    @property
     def has_picture(self) -> bool:
         """Whether ``picture`` has something to show."""
         return self.kind == "figure" or "picture" in self.detail

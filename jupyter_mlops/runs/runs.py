@@ -32,6 +32,8 @@ class Searching(Protocol):
         experiment: str | None = None,
     ) -> Runs: ...
 
+    def await_end(self, runs: Runs, timeout: str | float | None) -> Runs: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep(Value):
@@ -140,9 +142,18 @@ class Runs(Value, Sequence[Run]):
 
     def compare(self) -> Comparison:
         """Return the runs side by side: in what they differ; two of them down to the cell."""
-        if len(self.items) == 2:
+        if len(self.items) == 2 and all(run.is_read for run in self.items):
             return compared_closely(*self.items)
         return compared(self.items)
+
+    def wait(self, timeout: str | float | None = None) -> Runs:
+        """Return the runs once they have ended, or as they are after ``timeout`` ("2h", or seconds).
+
+        A queued sweep ends when some `mlops worker` has executed it, wherever that works.
+        """
+        if self.searching is None:
+            raise BadInput("these runs were not read from a project", "take them from project.runs")
+        return self.searching.await_end(self, timeout)
 
     def where(self, filter: str) -> Runs:
         """Return those of the runs that fit a filter as ``search`` takes it: ``metrics.auc > 0.8``."""

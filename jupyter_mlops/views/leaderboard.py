@@ -118,7 +118,7 @@ def columns_of(
         ("", Column("run", lambda run: Cell(run.id, link=run.path))),
         (
             "attributes.status",
-            Column("status", lambda run: Cell(run.status, TONES.get(run.status, "plain"))),
+            Column("status", lambda run: Cell(state_of(run), TONES.get(run.status, "plain"))),
         ),
         *(
             (f"metrics.{name}", metric_column(name, runs if name == metric else ()))
@@ -206,6 +206,11 @@ def error_cell(run: Run) -> Cell:
     return Cell(formats.shortened(f"{where}{said}", 160), "bad", link=path)
 
 
+def state_of(run: Run) -> str:
+    """Return a run's status in words; one that was stopped as hopeless was pruned."""
+    return "pruned" if run.status == "stopped" and run.pruned is not None else run.status
+
+
 def took(run: Run) -> str:
     """Return how long a run took, or takes so far."""
     return formats.duration(run.duration) if run.duration is not None else ""
@@ -247,7 +252,7 @@ def varying(runs: Sequence[Run]) -> list[str]:
 def tally(runs: Sequence[Run]) -> list[str]:
     """Return how many of the runs are not simply finished."""
     states = ("failed", "running", "queued", "stopped", "pruned")
-    counts = ((sum(run.status == state for run in runs), state) for state in states)
+    counts = ((sum(state_of(run) == state for run in runs), state) for state in states)
     return [f"{formats.number(times)} {state}" for times, state in counts if times]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..charts import Figure, line
@@ -9,7 +10,8 @@ from ..errors import MLOpsError
 from ..runs import Artifact, Run, RunError, Sweep
 from . import formats
 from .dispatch import Column, listed, listing, view, when
-from .leaderboard import TONES, notebook_path
+from .leaderboard import TONES, notebook_path, state_of
+from .reproduction import made_blocks
 from .view import Block, Cell, Heading, Image, Picture, Text, Tone, View, facts, table
 
 _MOST_LINES = 40
@@ -23,7 +25,7 @@ def _(value: Run) -> View:
     measured = [f"{name} {formats.metric(one)}" for name, one in list(value.metrics.items())[:2]]
     read = [f"input {ref}" for ref in list(value.inputs.values())[:2]]
     failed = [str(value.error)] if value.error else []
-    summary = " · ".join([title, value.status, *failed, *measured, *read])
+    summary = " · ".join([title, state_of(value), *failed, *measured, *read])
     blocks: list[Block] = []
     if value.error is not None:
         blocks += _error(value.error)
@@ -44,6 +46,7 @@ def _(value: Run) -> View:
             table(("artifact", "kind", "size"), kept, numeric=("size",)),
             *_pictures(value.artifacts.values()),
         ]
+    blocks += made_blocks(value)
     return View(title, summary, TONES.get(value.status, "plain"), tuple(blocks), value.path)
 
 
@@ -111,7 +114,7 @@ def _curves(run: Run) -> Iterator[Block]:
     kinds: dict[str, dict[str, tuple[list[int], list[float]]]] = {}
     for name in list(run.metrics)[:_MOST_CURVES]:
         points = run.history(name, points=_COURSE)
-        if len(points) > 1:
+        if len(points) > 1 and any(math.isfinite(point.value) for point in points):
             # train_loss and valid_loss are read together
             kind = name.rpartition("_")[2].rpartition("/")[2] or name
             kinds.setdefault(kind, {})[name] = ([p.step for p in points], [p.value for p in points])
@@ -122,20 +125,18 @@ def _curves(run: Run) -> Iterator[Block]:
 
 def _pictures(artifacts: Iterable[Artifact]) -> Iterator[Block]:
     """Yield what artifacts look like; a picture that cannot be read here is said to be missing."""
-    drawn = [one for one in artifacts if one._keeper is not None and one.kind in ("picture", "figure")]
+    drawn = [one for one in artifacts if one.has_picture and one.is_read]
     for artifact in drawn[:_MOST_PICTURES]:
-        if artifact.bytes > _LARGEST_PICTURE:
-            continue  # its name and size stand in the table
         try:
-            content = artifact.load()
+            content = artifact.picture()
         except MLOpsError as error:
             yield Text(f"{artifact.name} cannot be shown: {error.message}", "warning")
             continue
         if isinstance(content, Figure):
             yield Picture(content)
-        else:
+        elif content is not None and len(content.data) <= _LARGEST_PICTURE:
             yield Text(artifact.name, "muted")
-            yield Image(artifact.name, str(artifact.detail.get("media", "image/png")), content)
+            yield Image(str(artifact.detail.get("alt") or artifact.name), content.media, content.data)
     if len(drawn) > _MOST_PICTURES:
         yield Text(f"… and {formats.count(len(drawn) - _MOST_PICTURES, 'other picture')}", "muted")
 
@@ -152,6 +153,9 @@ def _tail(text: str) -> str:
 def _circumstances(run: Run) -> Block:
     changed = ", with changes that were not committed" if run.info.dirty else ""
     return facts(
+        ("note", run.note),
+        ("removed", formats.moment(run.removed) if run.removed else ""),
+        ("why it ended", run.reason),
         ("experiment", run.experiment),
         ("sweep", Cell(run.sweep, link=f"runs?sweep={run.sweep}") if run.sweep else None),
         ("notebook", run.notebook),

@@ -24,7 +24,6 @@ from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
 from .notebook import check_kernel, find_notebook, parse_notebook, read_notebook
-from .optuna_search import check_installed, installed
 from .parameters import MOST_RUNS
 from .plain import checked_name, clean, storable
 from .plan import Plan, Sought, folder_of, planned
@@ -342,9 +341,7 @@ def _checked_limit(limit: str | float | None) -> float | None:
 
 
 def _pruner(prune: bool | None, metric: str | None) -> str | None:
-    """Return by which rule hopeless runs are stopped: where the metric is known and Optuna is there."""
-    if prune:
-        check_installed()
-        if metric is None:
-            raise BadInput("hopeless by which metric?", "give maximize='auc' or minimize='loss'")
-    return MEDIAN if prune is not False and metric is not None and installed() else None
+    """Return by which rule hopeless runs are stopped: by default there is one where the metric is known."""
+    if prune and metric is None:
+        raise BadInput("hopeless by which metric?", "give maximize='auc' or minimize='loss'")
+    return MEDIAN if prune is not False and metric is not None else None

@@ -18,46 +18,32 @@ if TYPE_CHECKING:
 
     from .strategy import Trial
 
-NAME = "sweep"
-
-
-def installed() -> bool:
-    """Return whether Optuna is there."""
-    return find_spec("optuna") is not None
-
 
 def check_installed() -> None:
     """Raise ``BadInput``, with the command to install it, where Optuna is not there."""
-    if not installed():
+    if find_spec("optuna") is None:
         raise BadInput("Optuna is not installed", "pip install 'jupyter-mlops[optuna]'")
 
 
 def suggested(axes: Axes, seed: int, trials: Sequence[Trial], goal: str) -> dict[str, Any]:
     """Return the set that Optuna's TPE sampler tries after ``trials``; equal trials give an equal set."""
-    from optuna.samplers import TPESampler
+    import optuna
 
     # the sampler's own state is lost between processes: a seed of its own for each question
-    sampler = TPESampler(seed=Random(f"{seed}:{len(trials)}").getrandbits(32))  # noqa: S311 no secret
+    sampler = optuna.samplers.TPESampler(seed=Random(f"{seed}:{len(trials)}").getrandbits(32))  # noqa: S311 no secret
     distributions = {name: _distribution(axis) for name, axis in axes}
-    with quiet():
-        study = new_study(goal, sampler=sampler)
+    with _quiet():
+        study = optuna.create_study(
+            direction="maximize" if goal == "maximize" else "minimize", sampler=sampler
+        )
         for trial in trials:
             study.add_trial(_frozen(trial, axes, distributions))
         found = study.ask(distributions).params
     return {name: _value(axis, found[name]) for name, axis in axes}
 
 
-def new_study(goal: str, **parts: Any) -> Any:
-    """Return an empty study in memory."""
-    import optuna
-
-    return optuna.create_study(
-        study_name=NAME, direction="maximize" if goal == "maximize" else "minimize", **parts
-    )
-
-
 @contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keep Optuna from telling of studies on the error output."""
     from optuna import logging
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .plain import clean
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 MEDIAN = "median"
 OBJECTIVE = "objective"
 _BETWEEN_LOOKS = 1.0
-_BEFORE_JUDGING = 5  # as Optuna's median pruner has it: it imports slowly, so it is not asked before
+_BEFORE_JUDGING = 5  # finished runs, as Optuna's median pruner has it
 
 
 class Pruned(Exception):
@@ -24,7 +26,7 @@ class Pruned(Exception):
 
 
 class Judge:
-    """Compares what a run reports with the finished runs of its sweep, by Optuna's median rule."""
+    """Compares what a run reports with the finished runs of its sweep, by the median rule."""
 
     def __init__(self, shelf: Shelf, run: str, sweep: str | None, metric: str, goal: str) -> None:
         self.metric = metric
@@ -35,7 +37,6 @@ class Judge:
         self._others: dict[str, dict[int, float]] = {}
         self._mine: dict[int, float] = {}
         self._looked = -math.inf
-        self._study: Any = None
 
     def judge(self, value: float, step: int) -> None:
         """Take note of ``value``; raise ``Pruned`` if the run is hopeless, after that is recorded."""
@@ -66,23 +67,26 @@ class Judge:
         if fresh := [row["id"] for row in rows if row["id"] not in self._others]:
             courses = self._shelf.histories(fresh, self.metric)
             self._others |= {id: {p.step: p.value for p in courses.get(id, ())} for id in fresh}
-            self._study = None
 
     def _is_hopeless(self, step: int) -> bool:
-        from optuna.pruners import MedianPruner
-        from optuna.trial import TrialState, create_trial
+        others = [course[step] for course in self._others.values() if step in course]
+        return is_hopeless(list(self._mine.values()), others, self._goal)
 
-        from .optuna_search import new_study, quiet
 
-        with quiet():
-            if self._study is None:
-                self._study = new_study(self._goal, pruner=MedianPruner(n_startup_trials=_BEFORE_JUDGING))
-                for course in self._others.values():
-                    last = course[max(course)] if course else math.nan
-                    if not math.isnan(last):
-                        self._study.add_trial(create_trial(value=last, intermediate_values=course))
-            mine = create_trial(state=TrialState.RUNNING, intermediate_values=self._mine)
-            return bool(self._study.pruner.prune(self._study, mine))
+def is_hopeless(mine: Sequence[float], others: Sequence[float], goal: str) -> bool:
+    """Return whether the best of ``mine`` so far is worse than the median of what others had at this step.
+
+    The rule of Optuna's ``MedianPruner``. Not Optuna itself, as importing it takes a kernel longer than many
+    runs take in all; a test holds the two against each other.
+    """
+    known = [value for value in others if not math.isnan(value)]
+    if not known:
+        return False
+    seen = [value for value in mine if not math.isnan(value)]
+    if not seen:
+        return True
+    middle = statistics.median(known)
+    return max(seen) < middle if goal == "maximize" else min(seen) > middle
 
 
 def judge_of(run: Run) -> Judge:

@@ -144,8 +144,8 @@ class Tracker:
         seed
             What random draws depend on; the same seed draws the same sets.
         prune
-            Whether runs may be stopped that ``report`` shows to be worse than the median of others. By
-            default they are where the metric is declared and Optuna is installed.
+            Whether runs are stopped that ``report`` shows to be worse than the median of others at that
+            step. By default they are where the metric is declared.
         confirm
             Needed for more than 1,000 runs.
         """

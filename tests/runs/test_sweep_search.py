@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+from random import Random
 from typing import Any
 
 import pytest
 
 from jupyter_mlops.errors import BadInput, Conflict
+from jupyter_mlops.runs.pruning import is_hopeless
 from jupyter_mlops.runs.space import Choice, Range
 from jupyter_mlops.runs.strategy import Strategy, Trial
 
@@ -229,6 +231,33 @@ def test_without_optuna_the_command_that_installs_it_is_named(
     with pytest.raises(BadInput, match=r"Optuna is not installed — pip install 'jupyter-mlops\[optuna\]'"):
         queued("C", space={"C": (0, 1)}, search="optuna", trials=3, maximize="auc")
     assert queued("n", grid={"n": [1]}, maximize="auc") == [1]  # nothing else needs it
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")  # of numpy, where Optuna asks it
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_hopeless_is_what_optuna_calls_hopeless(goal: str) -> None:
+    import optuna
+    from optuna.trial import TrialState, create_trial
+
+    chance = Random(3)
+
+    def course(length: int) -> list[float]:
+        return [chance.choice([chance.gauss(0, 1), math.nan, 0.0]) for _ in range(length)]
+
+    verdicts = []
+    for _ in range(200):
+        study = optuna.create_study(direction=goal)  # type: ignore[arg-type]
+        others = [course(chance.randint(1, 4)) for _ in range(6)]
+        for each in others:
+            study.add_trial(create_trial(value=1.0, intermediate_values=dict(enumerate(each))))
+        mine = course(chance.randint(1, 4))
+        running = create_trial(state=TrialState.RUNNING, intermediate_values=dict(enumerate(mine)))
+        expected = optuna.pruners.MedianPruner(n_startup_trials=5).prune(study, running)
+        last = len(mine) - 1
+        verdicts.append(is_hopeless(mine, [each[last] for each in others if last < len(each)], goal))
+        assert verdicts[-1] == expected, (mine, others)
+    assert True in verdicts
+    assert False in verdicts
 
 
 def test_a_sweep_of_an_older_store_can_be_read(queued) -> None:

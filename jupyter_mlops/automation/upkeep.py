@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..config import duration
 from ..datasets.progress import progress
-from ..errors import Conflict, MLOpsError
+from ..errors import BadInput, Conflict, MLOpsError
 from ..objects.blob import digest_of_file
 from ..objects.upkeep.collect import DAY, GarbageReport, collect, undo
 from ..objects.upkeep.compact import CompactReport, compact
@@ -17,6 +20,8 @@ from ..objects.upkeep.reach import Reach, Root, lacking
 from ..objects.upkeep.verify import Level, VerifyReport, Version, verify
 from ..people import Role
 
+_SOURCES = ("unchanged files of this machine", "a remote")  # in the order in which they are asked
+_NONE = re.compile(r"0+[smhdw]?")
 _RECORDED = ("versions", "runs", "model_versions")
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ class Upkeep:
         if ref is not None:
             wanted = f"data:{self._project.datasets.get(ref).ref}"
             named = tuple(version for version in named if version.name == wanted)
-        return verify(
+        report = verify(
             self._project.objects,
             named,
             level,
@@ -56,9 +61,12 @@ class Upkeep:
             shared=self._shared,
             progress=lambda total: progress("verify", total),
         )
+        return replace(report, mended_from=tuple(_SOURCES[number] for number in report.gave))
 
     def compact(self, seconds: float | None = None) -> CompactReport:
         """Keep near-equal versions as differences; stop after ``seconds``, to go on the next time."""
+        if seconds is not None and not seconds >= 0:
+            raise BadInput(f"{seconds} seconds are no time", "such as 60")
         return compact(
             self._project.objects,
             (),
@@ -180,5 +188,8 @@ class _Workspace:
 
 def _seconds(grace: timedelta | str | float) -> float:
     if isinstance(grace, str):
-        grace = duration(grace)
+        # no grace at all is a wish of its own: bytes that nothing needs now are freed by the next run
+        grace = 0.0 if _NONE.fullmatch(grace.strip()) else duration(grace)
+    if isinstance(grace, float) and not math.isfinite(grace):
+        raise BadInput(f"{grace} is no length of time", "such as 24h or 0s")
     return max(0.0, grace.total_seconds() if isinstance(grace, timedelta) else float(grace))

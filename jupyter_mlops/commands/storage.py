@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def verify(project: Project, ref: str | None, level: str, report_only: bool) -> Any:
     """Check that the stored bytes of everything, or of the version REF, are what was stored.
 
-    Damaged packs are set aside, never deleted. What is lost comes from other packs, from remotes, or from
-    files here that are as they were committed.
+    Damaged packs are set aside, never deleted. What is lost comes from other packs, from files here that are
+    as they were committed, or from remotes. Exits with 1 where damage was found, mended or not.
     """
     return _upkeep(project).verify(ref, level or "full", repair=not report_only)  # type: ignore[arg-type]  # flags
 

@@ -8,6 +8,7 @@ first here is the first there, and so on, so that a version that brings older co
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,17 +57,23 @@ class Remotes:
     def add(self, name: str, url: str) -> Remote:
         """Declare a remote in mlops.toml, after trying whether it can be written and how; return it.
 
-        Its place is made where it is empty. A path is read from the current folder.
+        Its place is made where it is empty. A path is read from the current folder; a relative one is written
+        as seen from the project, so that it means the same in every clone beside it.
         """
         from ..objects.remotes.storage import check_url
 
         check_remote_name(name)
         self._people.require(Role.CONTRIBUTOR)
         check_url(url)
+        declared = url
         if "://" not in url:
-            url = str(Path(url).expanduser().absolute())
+            given = Path(url).expanduser()
+            url = os.path.normpath(given.absolute())
+            declared = url if given.is_absolute() else os.path.relpath(url, self._root)
             if Path(url).is_relative_to(self._folder.parent):
                 raise BadInput(f"{url} is inside the project's own state", "name a place outside of it")
+            if Path(url) == Path(os.path.normpath(self._root.absolute())):
+                raise BadInput(f"{url} is the project's own folder", "name a folder for the remote alone")
         known = self._places.get(name)
         if known is not None and known.url != url:
             raise Conflict(
@@ -76,7 +83,7 @@ class Remotes:
             there.open(begin=True)
             place = RemotePlace(url, there.single_writer)
         if known is None:
-            self._write(name, place)
+            self._write(name, RemotePlace(declared, place.single_writer))
             self._places[name] = place
         note = "this is there already" if known is not None else ""
         if place.single_writer:

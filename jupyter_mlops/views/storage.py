@@ -28,16 +28,16 @@ def _(value: VerifyReport) -> View:
         said, tone = ", ".join(value.versions[:3]) + (", …" if len(value.versions) > 3 else ""), "bad"
     else:
         title, tone = "the stored bytes were damaged, nothing is lost", "warning"
-        said = (
-            f"{formats.count(len(value.healed), 'version')} mended" if value.healed else _LOOKED[value.level]
-        )
+        mended = formats.count(len(value.healed), "version")
+        said = f"{mended} mended{_origin(value)}" if value.healed else _LOOKED[value.level]
     blocks: list[Block] = []
     if value.versions:
         hint = "Commit the same content again, or pull it from a remote that has it: that mends them."
         blocks += [Text(hint, "warning"), Heading("Damaged"), *_names(value.versions)]
     if value.healed:
-        blocks += [Heading("Mended"), *_names(value.healed)]
+        blocks += [Heading(f"Mended{_origin(value)}"), *_names(value.healed)]
     if value.damages:
+        records = "lost" if value.lost else "recovered"
         blocks += [
             Heading("Packs"),
             tabled(
@@ -46,7 +46,9 @@ def _(value: VerifyReport) -> View:
                     Column("pack", lambda one: Cell(formats.digest(one.pack), "code")),
                     Column("what is wrong", lambda one: Cell(one.problem, "bad")),
                     Column(
-                        "lost", lambda one: formats.number(one.records) if one.records else "", numeric=True
+                        records,
+                        lambda one: formats.number(one.records) if one.records else "",
+                        numeric=True,
                     ),
                 ],
             ),
@@ -98,9 +100,11 @@ def _(value: CompactReport) -> View:
 @view.register
 def _(value: GarbageReport) -> View:
     grace = formats.duration(value.grace)
-    unneeded = f"{formats.size(value.condemned)} unneeded, {formats.size(value.due)} of it for {grace}"
+    unneeded = _unneeded(value)
     blocks: list[Block] = []
-    if not (value.condemned or value.restored or value.freed):
+    if value.undone and not value.restored:
+        title, said = "nothing to bring back", "the trash is empty"
+    elif not (value.condemned or value.restored or value.freed):
         title, said = "nothing to free", "all that is stored is needed"
     elif value.restored:
         title = f"{formats.size(value.restored)} brought back from the trash"
@@ -113,7 +117,7 @@ def _(value: GarbageReport) -> View:
         elif value.condemned:
             blocks.append(Text(f"What nothing needs is freed by a run after {grace}.", "muted"))
     else:
-        title = f"{formats.size(value.due)} would be freed"
+        title = f"{formats.size(value.due)} would be freed" if value.due else "nothing would be freed yet"
         said = unneeded
         blocks.append(Text("Nothing was changed; `mlops data gc --delete` does it.", "muted"))
     blocks.append(
@@ -129,6 +133,22 @@ def _(value: GarbageReport) -> View:
         )
     )
     return View(title, f"{title} · {said}", "plain", tuple(blocks))
+
+
+def _origin(value: VerifyReport) -> str:
+    return f" from {' and '.join(value.mended_from)}" if value.mended_from else ""
+
+
+def _unneeded(value: GarbageReport) -> str:
+    """Return how much nothing needs, and since when."""
+    if not value.condemned:
+        return "all that is stored is needed"
+    size, grace = formats.size(value.condemned), formats.duration(value.grace)
+    if value.due == value.condemned:
+        return f"{size} was unneeded for {grace}"
+    if not value.due:
+        return f"{size} is unneeded, but not for {grace} so far"
+    return f"{size} is unneeded, {formats.size(value.due)} of it for {grace}"
 
 
 def _names(names: Iterable[str]) -> list[Block]:

@@ -406,6 +406,34 @@ def test_places_that_can_be_no_remote_are_refused(make_project: MakeProject, tmp
     assert project.datasets.remotes() == ()
 
 
+@pytest.mark.parametrize("url", ["file://../remote", "file://", "s3://", "gs:///x", "."])
+def test_an_address_that_leads_elsewhere_than_it_reads_is_refused(
+    make_project: MakeProject, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    monkeypatch.chdir(project.root)
+    with pytest.raises(BadInput, match=r"names no|own folder"):
+        project.remotes.add("origin", url)
+    assert "remotes" not in (project.root / "mlops.toml").read_text()
+
+
+def test_a_relative_path_is_declared_so_that_every_clone_can_use_it(
+    make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    inner = project.root / "notebooks"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    shared = project.remotes.add("shared", "../../here/../remote")
+    wanted = project.root.parent / "remote"
+    assert shared.address == str(wanted)
+    assert 'url = "../remote"' in (project.root / "mlops.toml").read_text()
+    with open_project(project.root, ANN) as again:
+        assert again.remotes.get("shared").address == str(wanted)
+    far = project.remotes.add("far", str(tmp_path / "x" / ".." / "far"))
+    assert far.address == str(tmp_path / "far")
+
+
 def test_who_may_only_look_pushes_nothing(ann: Project, as_actor: Callable[..., Project]) -> None:
     commit(ann, "letters", "a")
     ann.datasets.push()

@@ -109,6 +109,12 @@ def check_url(url: str) -> None:
         )
     if "::" in url:
         raise BadInput(f"{url!r} is no address of a remote", "name one place, such as s3://bucket/prefix")
+    if parts.scheme.lower() in ("file", "local"):
+        if parts.netloc not in ("", "localhost") or not parts.path.strip("/"):
+            # file://../remote is the folder /remote of a machine called ..
+            raise BadInput(f"{url!r} names no folder of this machine", "give a plain path, such as ../remote")
+    elif not parts.netloc:
+        raise BadInput(f"{url!r} names no bucket", "such as s3://bucket/prefix")
 
 
 def is_exclusive(storage: Storage) -> bool:

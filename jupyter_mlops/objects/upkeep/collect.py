@@ -38,7 +38,8 @@ class GarbageReport(Value):
     """What a collection found, and did if it was not a rehearsal. Bytes are as stored.
 
     ``condemned`` is needed by nothing, ``due`` of it for longer than the grace. ``freed`` left the packs, and
-    ``trash`` waits in the trash of which ``emptied`` went for good.
+    ``trash`` waits in the trash of which ``emptied`` went for good. ``undone`` says that the trash was
+    to be brought back, ``restored`` how much came of it.
     """
 
     done: bool
@@ -53,10 +54,11 @@ class GarbageReport(Value):
     emptied: int
     absent: int
     restored: int = 0
+    undone: bool = False
 
     def with_restored(self, restored: int) -> GarbageReport:
         """Return the report, saying that so many bytes came back from the trash."""
-        return replace(self, restored=restored)
+        return replace(self, restored=restored, undone=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready types."""

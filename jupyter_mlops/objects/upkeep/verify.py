@@ -62,7 +62,8 @@ class Damage:
 class VerifyReport(Value):
     """What a verification found and mended. ``versions`` are damaged still, ``healed`` were before it.
 
-    ``absent`` are not stored on this machine at all, where facts are shared and bytes are not.
+    ``absent`` are not stored on this machine at all, where facts are shared and bytes are not. ``gave`` says
+    which of the sources mended something, ``mended_from`` what they are called.
     """
 
     level: str
@@ -76,6 +77,8 @@ class VerifyReport(Value):
     absent: tuple[str, ...]
     lost: int
     quarantined: int
+    gave: tuple[int, ...] = ()
+    mended_from: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -97,6 +100,7 @@ class VerifyReport(Value):
             "absent": list(self.absent),
             "lost": self.lost,
             "quarantined": self.quarantined,
+            "mended_from": list(self.mended_from),
         }
 
 
@@ -157,6 +161,7 @@ class _Verification:
         self._objects = objects
         self._versions = versions
         self._sources = sources
+        self._gave: list[int] = []
         self._shared = shared
         self._found: list[_Found] = []
         self._lost: set[bytes] = set()
@@ -230,6 +235,7 @@ class _Verification:
             self._absent,
             len(self._lost),
             self._quarantined,
+            tuple(self._gave),
         )
 
     def _listed(self) -> Iterator[tuple[str, int]]:
@@ -329,7 +335,7 @@ class _Verification:
 
     def _heal(self) -> None:
         """Ask the sources for what is missing until they have no more of it."""
-        for source in self._sources:
+        for number, source in enumerate(self._sources):
             missing = self._gone()
             for _ in range(_ROUNDS):  # a tree that came back says what else is missing
                 if not missing:
@@ -340,6 +346,8 @@ class _Verification:
                 if left == missing:
                     break
                 missing = left
+                if number not in self._gave:
+                    self._gave.append(number)
         for name, offset, _ in self._needing(self._gone()):
             # it must not count as stored, or storing the same again would not mend it
             self._objects.index.spoil(name, offset)

@@ -42,7 +42,7 @@ def test_the_quickstart_tells_the_whole_story(folder: Path) -> None:
     with open_project(folder) as project:
         assert project.models.get("tumour-model@challenger").ref == "tumour-model@v1"
         assert [request.state for request in project.approvals.list()] == ["pending"]
-        assert len(project.runs.search(experiment="tumours")) == 4
+        assert len(project.runs.search(experiment="tumours")) == 12
         assert project.audit.verify().ok
 
 

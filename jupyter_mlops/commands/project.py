@@ -12,6 +12,7 @@ from ..automation import overview
 from ..config import FILE as FILE_NAME
 from ..people import Role
 from ..project import Project, init_project, set_whoami
+from . import outcome
 from .session import Session
 from .table import verb
 from .words import FILE
@@ -45,9 +46,16 @@ def whoami(project: Project, name: str | None) -> Any:
     return project.people.whoami()
 
 
-@verb("worker", role=Role.CONTRIBUTOR)
-def worker(project: Project) -> Any:
-    """Keep the records true until interrupted: expired requests, runs whose process is gone."""
+@verb(
+    "worker",
+    role=Role.CONTRIBUTOR,
+    outcome=outcome.of_runs,
+    interrupted="what it executed then was stopped, and is queued again",
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="How many runs it executes at a time.")
+@click.option("--once", is_flag=True, help="End when nothing is left to execute.")
+def worker(project: Project, workers: int | None, once: bool) -> Any:
+    """Execute queued runs, and keep the records true: expired requests, runs whose process is gone."""
     from ..automation.worker import work
 
-    work(project)
+    return work(project, workers, once, lambda text: click.echo(text, err=True))

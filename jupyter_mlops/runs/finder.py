@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from ..errors import BadInput, NotFound, close_matches
+from ..config import duration
+from ..errors import BadInput, NotFound, Refused, close_matches
 from ..refs import check_name
 from ..store import Store
 from . import words
@@ -17,6 +20,7 @@ from .search import FULL_TEXT, Both, Field, Key, Query, Test, parse_query, point
 from .selection import FINITE, Selection
 from .shelf import Shelf, listed
 
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 # by the number of their runs: a clock may stand still
 # a sweep whose search has not asked for its first run yet has none
 _SEEN_SWEEP = (
@@ -39,6 +43,7 @@ class Finder:
     def __init__(self, store: Store, shelf: Shelf) -> None:
         self._store = store
         self._shelf = shelf
+        self.settle: Callable[[], int] = lambda: 0  # records what killed processes left behind
 
     def get(self, ref: str | Run | Runs | Sweep) -> Run:
         """Return one run: id or its beginning, ``<experiment>@latest``, ``<experiment or sweep>@best``."""
@@ -178,6 +183,27 @@ class Finder:
         id = self.sweep_id(text_of(ref))
         found = self._shelf.sweeps("WHERE id = :id", id=id)
         return Runs(self._shelf.runs(self._shelf.ids_of_sweep(id)), found[0], self)
+
+    def executed_by(self, worker: str) -> Runs:
+        """Return the runs that a worker took up, in order."""
+        rows = self._store.rows("SELECT id FROM runs WHERE worker = :worker ORDER BY number", worker=worker)
+        return Runs(self._shelf.runs([row[0] for row in rows]), None, self)
+
+    def await_end(self, runs: Runs, timeout: str | float | None) -> Runs:
+        """Return runs once they have ended, or as they are when ``timeout`` has passed."""
+        seconds = duration(timeout).total_seconds() if isinstance(timeout, str) else timeout
+        end = None if seconds is None else time.monotonic() + seconds
+        pause = _SHORTEST_PAUSE
+        while True:
+            with suppress(Refused):  # who may only look sees it anyway
+                self.settle()
+            now = self.sweep(runs) if runs.sweep else Runs(self._shelf.runs([r.id for r in runs]), None, self)
+            going = now.sweep.status == "running" if now.sweep else any(not run.ended for run in now)
+            left = _LONGEST_PAUSE if end is None else end - time.monotonic()
+            if not going or left <= 0:
+                return now
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def sweeps(self, experiment: str | None = None, limit: int = 50) -> tuple[Sweep, ...]:
         """Return sweeps, the newest first."""

@@ -14,6 +14,7 @@ from ..config import duration
 from ..datasets import Datasets
 from ..errors import BadInput, Conflict, Failed, MLOpsError, NotFound
 from ..objects import Objects
+from ..objects.upkeep.reach import lacking
 from ..people import Members, Role
 from ..refs import check_name
 from ..store import Store
@@ -29,6 +30,7 @@ from .plain import checked_name, clean, storable
 from .plan import Plan, Sought, folder_of, planned
 from .progress import Watch, shown
 from .pruning import MEDIAN
+from .queue import Queue
 from .repetition import Repetition
 from .roster import Lease, Roster
 from .run import Run
@@ -71,6 +73,7 @@ class Launch:
         liveness: Liveness,
         leftovers: Leftovers,
         finder: Finder,
+        queue: Queue,
     ) -> None:
         self._store = store
         self._people = people
@@ -84,6 +87,7 @@ class Launch:
         self._leftovers = leftovers
         self._finder = finder
         self._roster = Roster(store, people, shelf, ledger)
+        self.queue = queue
         self.repetition = Repetition(store, objects, datasets, root, shelf, finder)
 
     def execute(
@@ -221,6 +225,8 @@ class Launch:
         if row is None:
             raise NotFound(f"there is no sweep '{sweep}'")
         plan = replace(self._remembered(row), workers=workers)
+        if self._store.shared:
+            self._fetch(plan)
         git = git_state(self._root)
         with self._executing(sweep, row["experiment"], plan, git, lease, alive) as execution:
             execution.prepare(self._roster.left(sweep))
@@ -248,12 +254,19 @@ class Launch:
 
     def _remembered(self, row: Mapping[str, Any]) -> Plan:
         """Return the plan of a recorded sweep; raises where it cannot be executed here."""
-        notebook = parse_notebook(self._objects.read(row["notebook_digest"]), row["notebook"])
+        notebook = parse_notebook(self.queue.notebook(row), row["notebook"])
         plan = Plan.from_request(row["request"], notebook)
         if not (self._root / plan.folder).is_dir():
             raise NotFound(f"the notebook's folder {plan.folder} is gone", "put it back, then resume")
         check_kernel(notebook)
         return plan
+
+    def _fetch(self, plan: Plan) -> None:
+        """Have the bytes of a plan's inputs here: they may have been committed on another machine."""
+        for fixed in plan.inputs.values():
+            version = self._datasets.get(fixed.ref)
+            if lacking(self._objects, [(version.digest, True)]):
+                self._datasets.pull(version.ref)
 
     @contextmanager
     def _executing(

@@ -9,21 +9,23 @@ from .. import lifeline
 from . import context
 from .ledger import Ledger
 from .liveness import Liveness
+from .queue import Queue
 from .shelf import Shelf
 
 
 class Leftovers:
     """Records as ended what has no process any more, and removes its folders."""
 
-    def __init__(self, state: Path, shelf: Shelf, ledger: Ledger, liveness: Liveness) -> None:
+    def __init__(self, state: Path, shelf: Shelf, ledger: Ledger, liveness: Liveness, queue: Queue) -> None:
         self._state = state
         self._shelf = shelf
         self._ledger = ledger
         self._liveness = liveness
+        self._queue = queue
 
     def settle(self) -> int:
         """Record as ended what killed processes left behind, and return how many runs that were."""
-        count = self._ledger.settle()
+        count = self._ledger.settle() + self._queue.recover()
         self.tidy()
         return count
 

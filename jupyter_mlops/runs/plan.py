@@ -115,6 +115,11 @@ class Sought:
     seed: int | None = None
 
 
+def workers_of(request: str) -> int:
+    """Return how many runs of a remembered plan may execute at a time."""
+    return int(json.loads(request)["workers"])
+
+
 def planned(
     notebook: Notebook,
     folder: str,

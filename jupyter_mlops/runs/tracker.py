@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
 from .plan import Sought
+from .queue import Queue
 from .removal import Removal
 from .reproduction import TOLERANCE, Reproduction
+from .roster import Lease, Roster
 from .run import Run
 from .runs import Runs, Sweep
 from .shelf import Shelf
@@ -51,12 +53,14 @@ class Tracker:
         self._shelf = shelf = Shelf(store, objects, liveness, load_model)
         ledger = Ledger(store, people, shelf)
         self._finder = finder = Finder(store, shelf)
-        self._leftovers = leftovers = Leftovers(state, shelf, ledger, liveness)
+        self.queue = queue = Queue(store, objects, shelf, Roster(store, people, shelf, ledger))
+        self._leftovers = leftovers = Leftovers(state, shelf, ledger, liveness, queue)
+        finder.settle = leftovers.settle
         self._tracking = Tracking(
             store, people, objects, datasets, root, shelf, ledger, liveness, leftovers, save_model
         )
         self._launch = Launch(
-            store, people, objects, datasets, root, state, shelf, ledger, liveness, leftovers, finder
+            store, people, objects, datasets, root, state, shelf, ledger, liveness, leftovers, finder, queue
         )
         self._removal = Removal(store, people, shelf, finder, leftovers)
         context.follow(datasets, root)
@@ -183,6 +187,22 @@ class Tracker:
         The notebook, the inputs and the parameters are those that were recorded when it began.
         """
         return self._launch.resume(ref)
+
+    def work(
+        self,
+        sweep: str,
+        *,
+        workers: int,
+        lease: Callable[[], Lease],
+        alive: Callable[[str], bool],
+        stopped: Callable[[], bool],
+    ) -> int:
+        """Execute what is queued of a detached sweep, for ``mlops worker``; return how many runs it were."""
+        return self._launch.work(sweep, workers=workers, lease=lease, alive=alive, stopped=stopped)
+
+    def executed_by(self, worker: str) -> Runs:
+        """Return the runs that a worker took up, in order."""
+        return self._finder.executed_by(worker)
 
     def stop(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:
         """Stop a run, or a sweep with all that is left of it, and return it as it is then.

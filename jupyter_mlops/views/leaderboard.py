@@ -19,6 +19,10 @@ TONES: dict[str, Tone] = {
 }
 _MOST_METRICS, _MOST_PARAMETERS, _MOST_FAILURES = 4, 8, 5
 _MOST_CURVES = 12
+_QUEUED = (
+    "Queued: `mlops worker` executes it, here or wherever the project is; "
+    "in Python, .wait(timeout) waits for it. `mlops runs stop {id}` takes it back."
+)
 _ENDED = ("finished", "failed", "stopped", "pruned")
 
 
@@ -90,6 +94,8 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
         )
     shown = [run for run in ranked if not running or run.status != "queued"]
     blocks = (board_of(shown, metric), *failures(runs))
+    if running and sweep.detached and not any(run.status == "running" for run in runs):
+        blocks = (Text(_QUEUED.format(id=sweep.id), "muted"), *(blocks if shown else ()))
     finished = [run for run in runs if run.status == "finished"]
     if not running and metric and len(finished) > 1 and value.varying and metric in value.metric_names:
         blocks = (*blocks, Picture(value.plot("parallel")))

@@ -107,9 +107,18 @@ class Datasets:
         with self._objects.holding():  # so that gc leaves alone what is stored and no fact yet
             prepared = self._prepared(name, source, schema, keys, verify)
             with self._people.write(Role.CONTRIBUTOR) as transaction:
-                facts.remember_key(transaction, name, keys)
+                keyed = facts.remember_key(transaction, name, keys)
                 number, note, again = facts.record(transaction, name, prepared, message, refs)
-        version = replace(self._version(name, number), note=note)
+        version = self._version(name, number)
+        dropped = message and message != version.message
+        told = (
+            note,
+            f"its message stays {version.message!r}" if dropped and version.message else "",
+            "the message is not kept" if dropped and not version.message else "",
+            f"the key of {name} is now {', '.join(version.key) or 'none'}" if keyed else "",
+            prepared.doubt,
+        )
+        version = replace(version, note="; ".join(one for one in told if one))
         if prepared.findings is not None and version.findings is not None:
             version = replace(version, findings=prepared.findings)
         _tell(self._committers, version)
@@ -421,6 +430,7 @@ class Datasets:
                 kept = source.store(self._objects, batch, advance)
                 reading, findings = self._found(kept.digest, source)
                 _check_key(keys, source, findings)
+                key = keys if keys is not None else self._key_to_check(name, kept.digest)
             return Prepared(
                 kept.digest,
                 source.kind,
@@ -429,7 +439,13 @@ class Datasets:
                 reading,
                 {"source": source.name, "modes": source.modes},
                 findings,
+                _doubt(key, source, findings),
             )
+
+    def _key_to_check(self, name: str, digest: str) -> tuple[str, ...]:
+        """Return the key that a dataset remembers, where this content is new to it."""
+        known = {each for _, each, *_ in self.known(name)}
+        return () if digest in known else facts.key_of(self._store, name)
 
     def _found(self, digest: str, source: sources.Source) -> tuple[str, Findings | None]:
         """Return the types declared for a table, and what is known of it or found out at once."""
@@ -552,6 +568,31 @@ def _check_key(keys: tuple[str, ...] | None, source: sources.Source, findings: F
                 key, names, f"columns: {', '.join(names[:10])}" if names else "it is no table"
             )
             raise BadInput(f"there is no column {key!r} to be a key", hint)
+
+
+def _doubt(keys: tuple[str, ...], source: sources.Source, findings: Findings | None) -> str:
+    """Return what is wrong with a key: rows of a table that is quickly read which it does not tell apart."""
+    file = source.readable
+    reader = reader_for(file.name) if file else None
+    if not keys or findings is None or file is None or reader is None or source.size > DESCRIBED_AT_ONCE:
+        return ""
+    if not set(keys) <= {column.name for column in findings.columns}:
+        return f"the key {', '.join(keys)} is not in it"
+    import polars as pl
+
+    table = reader.scan(file, findings.form)
+    places = {name: place for place, name in enumerate(table.collect_schema())}
+    chosen = table.select([pl.nth(places[key]).alias(str(number)) for number, key in enumerate(keys)])
+    try:
+        different = int(chosen.unique().select(pl.len()).collect(engine="streaming").item())
+    except pl.exceptions.PolarsError:  # such as lists, which are no keys; a comparison says so
+        return ""
+    if different == findings.rows:
+        return ""
+    return (
+        f"the key {', '.join(keys)} does not tell the {findings.rows:,} rows apart, it has {different:,} "
+        "different values: rows with the same one are compared as a whole"
+    )
 
 
 def _several(

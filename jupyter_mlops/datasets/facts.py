@@ -37,6 +37,7 @@ class Prepared:
     reading: str
     detail: Mapping[str, Any]
     findings: Findings | None
+    doubt: str = ""  # what is to be said about its key
 
     def same_as(self, row: Mapping[str, Any]) -> bool:
         """Whether a stored version has this content, and loads as the caller of commit declared."""
@@ -126,8 +127,8 @@ def insert(
         keep(transaction, prepared.digest, prepared.reading, prepared.findings)
 
 
-def remember_key(transaction: Transaction, name: str, keys: tuple[str, ...] | None) -> None:
-    """Make the dataset known, with its key; a changed key is told."""
+def remember_key(transaction: Transaction, name: str, keys: tuple[str, ...] | None) -> bool:
+    """Make the dataset known, with its key; return whether it had another one. A changed key is told."""
     known = transaction.one("SELECT key_columns FROM datasets WHERE name = :name", name=name)
     text = canonical(keys or ())
     if known is None:
@@ -141,6 +142,14 @@ def remember_key(transaction: Transaction, name: str, keys: tuple[str, ...] | No
         transaction.event(
             "data.keyed", f"data:{name}", name=name, key=list(keys), previous=json.loads(known["key_columns"])
         )
+        return True
+    return False
+
+
+def key_of(store: Store, name: str) -> tuple[str, ...]:
+    """Return the key that a dataset remembers."""
+    row = store.one("SELECT key_columns FROM datasets WHERE name = :name", name=name)
+    return tuple(json.loads(row["key_columns"])) if row else ()
 
 
 def adopt(

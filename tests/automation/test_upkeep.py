@@ -13,9 +13,10 @@ import pytest
 
 from jupyter_mlops import cli
 from jupyter_mlops.automation.upkeep import Upkeep
-from jupyter_mlops.errors import BadConfig, Refused
+from jupyter_mlops.errors import BadConfig, BadInput, Refused
 from jupyter_mlops.objects.upkeep.reach import lacking
 from jupyter_mlops.project import Project
+from jupyter_mlops.views import to_text, view
 
 from ..conftest import BO, DEE
 
@@ -148,6 +149,29 @@ def test_only_an_operator_deletes(make_project: MakeProject, as_actor: Callable[
         Upkeep(as_actor(project, DEE)).gc(delete=True)
     with pytest.raises(BadConfig, match="length of time"):
         Upkeep(project).gc(grace="soon")
+    for seconds in (float("nan"), -1):
+        with pytest.raises(BadInput, match="no time"):
+            Upkeep(project).compact(seconds)
+
+
+def test_what_gc_says_is_understood_at_once(make_project: MakeProject) -> None:
+    def said(report: Any) -> str:
+        return to_text(view(report)).splitlines()[0]
+
+    project = make_project()
+    upkeep = Upkeep(project)
+    version = commit(project, "customers", table())
+    assert said(upkeep.undo()) == "nothing to bring back · the trash is empty"
+    assert said(upkeep.gc()) == "nothing to free · all that is stored is needed"
+    commit(project, "others", table(10), "others.csv")
+    project.datasets.remove(version.ref)
+    upkeep.gc(delete=True)
+    first = said(upkeep.gc())
+    assert first.startswith("nothing would be freed yet · ")
+    assert first.endswith("is unneeded, but not for 1 d so far")
+    assert "was unneeded for" in said(upkeep.gc(grace="0s"))
+    assert upkeep.gc(delete=True, grace="0").freed > 0
+    assert "brought back" in said(upkeep.undo())
 
 
 def test_versions_that_are_nearly_equal_take_little_room(project: Project) -> None:
@@ -188,6 +212,7 @@ def test_damage_is_named_and_mended_from_the_file_that_was_committed(make_projec
     report = Upkeep(project).verify()
     assert not report.passed
     assert report.healed == (f"data:{version.ref}",)
+    assert "Mended from unchanged files of this machine" in to_text(view(report))
     assert report.versions == (f"data:{other.ref}",)
     assert report.quarantined == 2
     assert len(list((project.objects.folder / "quarantine").iterdir())) == 2
@@ -223,6 +248,9 @@ def test_a_folder_is_mended_from_the_folder_that_was_committed(make_project: Mak
         path.unlink()
     report = Upkeep(project).verify()
     assert report.healed == (f"data:{version.ref}",)
+    said = " ".join(to_text(view(report)).split())
+    assert "1 version mended from unchanged files of this machine" in said
+    assert "lost" not in said.replace("nothing is lost", "")
     target = version.checkout(project.root / "again")
     assert {each.read_bytes() for each in target.rglob("*.bin")} == {
         each.read_bytes() for each in folder.rglob("*.bin")

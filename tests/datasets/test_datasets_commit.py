@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
 import pytest
 
 from jupyter_mlops.errors import BadInput, NotFound, Refused, SourceChanged
@@ -73,7 +74,7 @@ def test_content_of_the_latest_version_is_that_version(
     copy.chmod(0o600)
     again = project.datasets.commit("customers", copy, message="again")
     assert again == first
-    assert again.note == "unchanged: this is customers@v1"
+    assert again.note == "unchanged: this is customers@v1; the message is not kept"
     assert again.message == ""
     assert verbs(project) == ["data.committed"]
 
@@ -120,6 +121,28 @@ def test_the_key_is_remembered_and_may_change(project: Project, customers: Path)
     assert verbs(project) == ["data.committed", "data.committed", "data.keyed"]
     with pytest.raises(BadInput, match=r"no column 'idd'.*did you mean id"):
         project.datasets.commit("customers", customers, key="idd")
+
+
+def test_a_key_that_tells_no_rows_apart_is_said_at_the_commit(project: Project) -> None:
+    table = pl.DataFrame({"id": [1, 2, 3, 4], "city": ["a", "b", "a", "b"]})
+    assert project.datasets.commit("k", table, "first", key="id").note == ""
+    again = project.datasets.commit("k", table, "second", key="city")
+    assert again.ref == "k@v1"
+    for told in (
+        "unchanged: this is k@v1",
+        "its message stays 'first'",
+        "the key of k is now city",
+        "the key city does not tell the 4 rows apart, it has 2 different values",
+    ):
+        assert told in again.note
+    assert "2 different values" not in project.datasets.commit("k", table).note
+    more = project.datasets.commit("k", pl.concat([table, table]))
+    assert "does not tell the 8 rows apart" in more.note
+    assert (
+        project.datasets.commit("k", pl.concat([table, table]), key=["id", "city"]).note.count("apart") == 1
+    )
+    gone = project.datasets.commit("k", table.select("id"))
+    assert "the key id, city is not in it" in gone.note
 
 
 def test_parents_are_refs_resolved_at_the_commit(project: Project, customers: Path) -> None:

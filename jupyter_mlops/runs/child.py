@@ -109,6 +109,7 @@ def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] 
         ),
         report="__import__('jupyter_mlops.runs.capture', fromlist=['report'])"
         f".report({str(Path(REPORT).resolve())!r})",
+        folders=[os.path.join(request["kept"], path) for path in request["paths"]] if request["kept"] else (),
         template=request["template"],
         why=request["why"],
         place=request["place"],

@@ -32,12 +32,14 @@ class Watch:
 
     ``begin`` is a function of the kernel, ``module:function``, with its arguments. ``report`` is an
     expression that a cold kernel evaluates at its end: a warm one has the environment of this process.
-    ``template`` is where a kernel can be forked, ``place`` a folder for its sockets.
+    ``folders`` are where modules are found before installed ones. ``template`` is where a kernel can be
+    forked, ``place`` a folder for its sockets.
     """
 
     folder: str = ""
     begin: tuple[str, Sequence[Any]] | None = None
     report: str = ""
+    folders: Sequence[str] = ()
     template: str = ""
     why: str = ""
     place: str = ""
@@ -88,6 +90,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
                 parent=manager,
                 template=watch.template,
                 calls=[watch.begin] if watch.begin else [],
+                folders=watch.folders,
             )
         return manager
 

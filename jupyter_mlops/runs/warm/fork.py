@@ -89,6 +89,7 @@ def fork(
     errors: int,
     executable: str = "",
     calls: Sequence[tuple[str, Sequence[Any]]] = (),
+    folders: Sequence[str] = (),
     seconds: float = _TO_START,
 ) -> Fork:
     """Have the template at ``address`` fork a process, and return it; raises ``Refused``.
@@ -99,12 +100,15 @@ def fork(
         The descriptors that the process writes to.
     calls
         Functions that a kernel calls before its first cell, as ``module:function``, with their arguments.
+    folders
+        Where the kernel will find modules before installed ones, beside ``folder``.
     """
     request = {
         "arguments": list(arguments),
         "env": dict(environment),
         "cwd": folder,
         "executable": executable,
+        "folders": list(folders),
         "calls": [[name, list(given)] for name, given in calls],
     }
     line = socket.socket(socket.AF_UNIX)

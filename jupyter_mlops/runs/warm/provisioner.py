@@ -27,11 +27,16 @@ class WarmProvisioner(LocalProvisioner):
     """
 
     def __init__(
-        self, template: str = "", calls: Sequence[tuple[str, Sequence[Any]]] = (), **traits: Any
+        self,
+        template: str = "",
+        calls: Sequence[tuple[str, Sequence[Any]]] = (),
+        folders: Sequence[str] = (),
+        **traits: Any,
     ) -> None:
         super().__init__(**traits)
         self._template = template or os.environ.get(VARIABLE, "")
         self._calls = calls
+        self._folders = folders
         self._fork: Fork | None = None
         self.warm = False
         self.why = ""
@@ -119,6 +124,7 @@ class WarmProvisioner(LocalProvisioner):
             errors=sys.__stderr__.fileno() if sys.__stderr__ else 2,
             executable=cmd[0],
             calls=self._calls,
+            folders=self._folders,
         )
         while made.poll() is None and not made.ready:
             await _news(made)

@@ -43,6 +43,7 @@ PER_RUN = ("MLOPS_", "JPY_", "KERNEL_")  # beginnings of variables that may diff
 _PDEATHSIG, _SUBREAPER = 1, 36
 _MOST_BYTES = 16 << 20
 _PATIENCE = 10.0
+_MOST_LEFT = 5
 # what ipykernel imports only when it starts; imported here, each fork has it
 _KERNEL = (
     "ipykernel_launcher",
@@ -69,15 +70,28 @@ def main() -> int:
     """Serve until the owner is gone; in a forked process, do its work and return its status."""
     config = json.loads(sys.argv[1])
     _libc().prctl(_SUBREAPER, 1, 0, 0, 0)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(config["socket"])
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(config["socket"])
-    listener.listen(128)
+    if config["listener"] is None:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(config["socket"] + ".new")
+        listener.listen(128)
+        os.rename(config["socket"] + ".new", config["socket"])
+    else:
+        listener = socket.socket(fileno=config["listener"])
+        listener.set_inheritable(False)
     template = Template(config)
-    template.preload()
+    if (unfit := template.preload()) and len(config["left"]) < _MOST_LEFT:
+        _again(config, unfit, listener, template.started)
     work = template.serve(listener, config["owner"])
     return work() if work else 0
+
+
+def _again(config: dict[str, Any], unfit: str, listener: socket.socket, environment: dict[str, str]) -> None:
+    """Start anew without the module ``unfit``, which each kernel then imports itself."""
+    config["modules"] = [name for name in config["modules"] if name != unfit]
+    config["left"].append(unfit)
+    config["listener"] = listener.fileno()
+    listener.set_inheritable(True)
+    os.execve(sys.executable, [sys.executable, __file__, json.dumps(config)], environment)  # noqa: S606
 
 
 class Template:
@@ -85,16 +99,16 @@ class Template:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._config = config
-        self._environment = lasting(dict(os.environ), config["added"])
+        self.started = dict(os.environ)
+        self._environment = lasting(self.started, config["added"])
         self._before: list[Any] = []
         self._filters: list[Any] = []
-        self._settled = 0
-        self._forks = 0
+        self._set: dict[str, str] = {}
         self._keepers: set[int] = set()
         self.doubt = ""
 
-    def preload(self) -> None:
-        """Import what was asked for; what a kernel's user would have seen of that is a reason for doubt."""
+    def preload(self) -> str:
+        """Import what was asked for; return the module, if any, of whose import more is seen than names."""
         config = self._config
         kernel = config["work"] == "kernel"
         if kernel:
@@ -104,31 +118,21 @@ class Template:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
         self._before = list(warnings.filters)
-        fds = set(os.listdir("/proc/self/fd"))
-        with _listened() as heard:
-            for name in config["modules"] if kernel else ():
-                try:
-                    importlib.import_module(name)
-                except BaseException as error:
-                    self.doubt = f"{name} cannot be imported beforehand ({type(error).__name__})"
-                    break
-                if (tasks := _tasks()) > 1:
-                    self.doubt = f"{name} starts threads when it is imported"
-                    self._settled = tasks
-                    break
-                if heard():
-                    self.doubt = f"{name} prints or warns when it is imported"
-                    break
+        for name in config["modules"]:
+            self.doubt = _imported(name)
+            if self.doubt:
+                return str(name)
         self._filters = list(warnings.filters)
-        if kernel and not self.doubt and len(set(os.listdir("/proc/self/fd")) - fds) > 0:
-            self.doubt = "an import keeps files open"
-        if kernel and not self.doubt and (name := _drawn()):
-            self.doubt = f"{name} holds a random generator of its own"
+        if kernel and (holder := _drawn()):
+            self.doubt = f"{holder} holds a random generator of its own"
         for name in config["ready"]:
             with contextlib.suppress(Exception):  # only quicker for it
                 _called(name)
+        # what imports set, as a fresh process would have it set
+        self._set = {n: v for n, v in os.environ.items() if self.started.get(n) != v and n != "MPLBACKEND"}
         gc.collect()
         gc.freeze()
+        return ""
 
     def serve(self, listener: socket.socket, owner: int) -> Callable[[], int] | None:
         """Answer requests. Returns the work of a forked process in that process, ``None`` never: it exits."""
@@ -159,8 +163,11 @@ class Template:
         while self._keepers and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.02)
-        # the last one to leave finds the folder of an owner that was killed
-        shutil.rmtree(Path(self._config["socket"]).parent, ignore_errors=True)
+        if os.getppid() == self._config["owner"]:
+            with contextlib.suppress(OSError):
+                os.unlink(self._config["socket"])
+        else:
+            shutil.rmtree(Path(self._config["socket"]).parent, ignore_errors=True)
         os._exit(0)
 
     def _reap(self) -> None:
@@ -189,7 +196,6 @@ class Template:
                 if refusal := self._refusal(request):
                     connection.sendall(json.dumps({"refused": refusal}).encode() + b"\n")
                     return None
-                self._forks += 1
                 sys.stdout.flush()
                 sys.stderr.flush()
                 watched = _pidfd(peer)
@@ -220,7 +226,8 @@ class Template:
         if request["executable"] != self._config["executable"]:
             return "another interpreter"
         loaded = {name.partition(".")[0] for name in sys.modules}
-        if hidden := sorted(_importable(request["cwd"]) & loaded - {"__main__"}):
+        found = set().union(*(_importable(folder) for folder in (request["cwd"], *request["folders"])))
+        if hidden := sorted(found & loaded - {"__main__"}):
             return f"the notebook's folder has modules named like installed ones: {', '.join(hidden[:5])}"
         return ""
 
@@ -268,7 +275,7 @@ class Template:
         fds.clear()
         os.chdir(request["cwd"])
         os.environ.clear()
-        os.environ.update(request["env"])
+        os.environ.update(request["env"] | self._set)
         gc.enable()
         _draw_anew()
 
@@ -294,9 +301,11 @@ class Template:
         sys.argv = [str(sys.modules["ipykernel_launcher"].__file__), *request["arguments"]]
         sys.orig_argv[:] = [sys.orig_argv[0], "-m", "ipykernel_launcher", *request["arguments"]]
         status = 0
+        loaded: set[str] = set()
         try:
             added = len(warnings.filters)
             app_class.clear_instance()
+            loaded = set(sys.modules)
             app = app_class.instance(parent_handle=os.getppid())
             app.initialize(request["arguments"])
             self._order_filters(added)
@@ -311,7 +320,7 @@ class Template:
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)
             status = 1
-        _finish(status)
+        _finish(status, loaded)
         return status
 
     def _order_filters(self, before: int) -> None:
@@ -389,14 +398,19 @@ def _called(name: str, *arguments: Any) -> Any:
     return getattr(found, function)(*arguments) if function else None
 
 
-def _finish(status: int) -> None:
-    """End a kernel as an interpreter ends, but for taking modules apart, which costs more than a run.
+def _finish(status: int, loaded: set[str]) -> None:
+    """End a kernel as an interpreter ends, but for taking apart what was ``loaded``: that would cost a run.
 
-    Threads are waited for, exit handlers run, files that were left open are written out.
+    Threads are waited for, exit handlers run, the notebook's objects go, files left open are written out.
     """
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
+        names = vars(sys.modules["__main__"])
+        for name in [name for name in names if name != "__builtins__"]:
+            names[name] = None
+        for name in set(sys.modules) - loaded:
+            del sys.modules[name]
         gc.collect()
         for each in gc.get_objects():
             if isinstance(each, io.BufferedWriter | io.TextIOWrapper) and not each.closed:
@@ -426,6 +440,35 @@ def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 def lasting(environment: Mapping[str, str], but: Collection[str] = ()) -> dict[str, str]:
     """Return the variables that must be the same in a template and in the process forked from it."""
     return {k: v for k, v in environment.items() if not k.startswith(PER_RUN) and k not in but}
+
+
+def _imported(name: str) -> str:
+    """Import a module and return what can be seen of that beside its names: reasons for doubt."""
+    files, states = set(os.listdir("/proc/self/fd")), _states()
+    with _listened() as heard:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            return f"{name} cannot be imported beforehand ({type(error).__name__})"
+        if heard():
+            return f"{name} prints or warns when it is imported"
+    if _tasks() > 1:
+        return f"{name} starts threads when it is imported"
+    if set(os.listdir("/proc/self/fd")) - files:
+        return f"{name} keeps files open when it is imported"
+    if any(states[key] != state for key, state in _states().items() if key in states):
+        return f"{name} draws random numbers when it is imported"
+    return ""
+
+
+def _states() -> dict[str, str]:
+    """Return the state of each global generator of random numbers that is loaded."""
+    found = {}
+    if random := sys.modules.get("random"):
+        found["random"] = repr(random.getstate())
+    if "numpy.random" in sys.modules:
+        found["numpy"] = repr(sys.modules["numpy.random"].get_state(legacy=False)["state"]["key"].tobytes())
+    return found
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from ... import lifeline
 from . import template as script
 
 _MOST_FORKS = 250
+_TO_LISTEN = 30.0
+_BETWEEN_LOOKS = 0.005
 _LONGEST_PATH = 80  # a socket's address holds 107 bytes, and kernels append to theirs
 _RUNNER = "jupyter_mlops.runs.child:main"
 _RUNNER_READY = ("jupyter_mlops.runs.child:rehearse",)
@@ -28,7 +31,7 @@ _ADDED = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 class Template:
-    """A process that forks; ``address`` is where it listens."""
+    """A process that forks."""
 
     def __init__(
         self,
@@ -42,13 +45,15 @@ class Template:
         if "PYTHONHASHSEED" not in environment:
             # forks hash alike, so what the hashes are is known, and told with the run
             added["PYTHONHASHSEED"] = str(secrets.randbelow(4294967295) + 1)
-        self.address = address
+        self._address = address
         self.hash_seed = {**environment, **added}["PYTHONHASHSEED"]
         self.forks = 0
         config = {
             "work": work,
             "modules": list(modules),
             "ready": list(ready),
+            "left": [],
+            "listener": None,
             "socket": address,
             "owner": os.getpid(),
             "added": list(added),
@@ -57,6 +62,16 @@ class Template:
         self._process = lifeline.spawn(
             [sys.executable, script.__file__, json.dumps(config)], env={**environment, **added}
         )
+
+    @property
+    def address(self) -> str:
+        """Where it listens; waits until it does, which is long before it has imported anything."""
+        deadline = time.monotonic() + _TO_LISTEN
+        while not os.path.exists(self._address) and self._process.poll() is None:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_BETWEEN_LOOKS)
+        return self._address
 
     @property
     def usable(self) -> bool:

@@ -1,0 +1,388 @@
+"""A forked kernel cannot be told from a fresh one, and whatever is in doubt is started afresh."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jupyter_mlops.runs.warm.fork import Fork, Refused, fork
+from jupyter_mlops.runs.warm.templates import Template, Templates
+
+from ..conftest import eventually
+from .conftest import Kernel, OpenKernel, environment, opened_kernel
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+
+
+def forked(template: Template, words: list[str], folder: Path) -> Fork:
+    """A kernel that nobody talks to."""
+    return fork(
+        template.address,
+        [*words, "--HistoryManager.hist_file=:memory:"],
+        environment=environment(),
+        folder=str(folder),
+        output=1,
+        errors=2,
+        executable=sys.executable,
+    )
+
+
+SELF = """
+import json, os, signal, sys, threading
+print(json.dumps({
+    "argv": sys.argv[1:2], "launcher": sys.argv[0].rpartition("/")[2], "main": __name__,
+    "shell": type(get_ipython()).__name__, "cwd": os.getcwd(), "path": sys.path,
+    "flags": [sys.flags.safe_path, sys.flags.isolated, sys.flags.no_user_site],
+    "term": str(signal.getsignal(signal.SIGTERM)), "child": str(signal.getsignal(signal.SIGCHLD)),
+    "mask": sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))),
+    "stdin": os.readlink("/proc/self/fd/0") if os.path.exists("/proc/self/fd/0") else "",
+    "leader": os.getsid(0) == os.getpid() == os.getpgid(0), "threads": threading.active_count(),
+    "environment": sorted(name for name in os.environ if not name.startswith(("JPY_", "KERNEL_"))),
+    "backend": os.environ["MPLBACKEND"], "umask": os.umask(os.umask(0)),
+    "history": get_ipython().history_manager.hist_file, "own": sys.stdout.__class__.__name__,
+}))
+"""
+
+
+def test_it_sees_of_itself_what_a_fresh_one_sees(open_kernel: OpenKernel, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    with opened_kernel(str(tmp_path / "none" / "t"), folder) as cold:
+        assert (cold.provisioner.warm, cold.provisioner.why[:20]) == (False, "there is no template")
+        fresh = json.loads(cold.run(SELF))
+    warm = open_kernel(folder)
+    assert warm.provisioner.warm, warm.provisioner.why
+    forked = json.loads(warm.run(SELF))
+    # a pipe that nobody writes to, and nothing at all, read the same
+    fresh.pop("stdin")
+    assert forked.pop("stdin") == "/dev/null"
+    assert set(forked.pop("environment")) ^ set(fresh.pop("environment")) == set()
+    assert forked == fresh
+    assert forked["cwd"] == str(folder)
+    assert forked["launcher"] == "ipykernel_launcher.py"
+
+
+def test_two_draw_different_numbers_and_seeded_ones_the_same_as_cold(
+    open_kernel: OpenKernel, tmp_path: Path
+) -> None:
+    unseeded = (
+        "import random\nimport numpy as np\n"
+        "print(np.random.rand(), np.random.default_rng().random(), random.random())"
+    )
+    seeded = (
+        "np.random.seed(7)\nrandom.seed(7)\ndrawn = np.random.default_rng(7).random(3)\n"
+        "print(np.random.rand(3).tobytes().hex(), drawn.tobytes().hex(), random.random())"
+    )
+    one, other = open_kernel(), open_kernel()
+    numbers = [one.run(unseeded).split(), other.run(unseeded).split()]
+    assert all(a != b for a, b in zip(*numbers, strict=True)), numbers
+    with opened_kernel(str(tmp_path / "none" / "t"), tmp_path) as cold:
+        cold.run(unseeded)
+        assert one.run(seeded) == other.run(seeded) == cold.run(seeded)
+
+
+def test_secrets_of_processes_are_not_shared(open_kernel: OpenKernel) -> None:
+    ask = "import multiprocessing\nprint(multiprocessing.current_process().authkey.hex())"
+    assert open_kernel().run(ask) != open_kernel().run(ask)
+
+
+def test_hashes_are_those_of_the_seed_that_is_told_with_the_run(
+    open_kernel: OpenKernel, template: Template
+) -> None:
+    ask = "print(hash('seeded'))"
+    told = subprocess.run(
+        [sys.executable, "-c", ask],
+        env=environment(PYTHONHASHSEED=template.hash_seed),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    kernel = open_kernel()
+    assert kernel.run(ask) == told
+    assert kernel.run("import os\nprint('PYTHONHASHSEED' in os.environ)").strip() == "False"
+
+
+def test_an_interrupt_hits_one_kernel_only(open_kernel: OpenKernel, tmp_path: Path) -> None:
+    one, other = open_kernel(), open_kernel()
+    wait = (
+        "import pathlib, time\nplace = pathlib.Path({!r})\ntry:\n    place.touch()\n"
+        "    while not (place.parent / 'go').exists():\n        time.sleep(0.01)\n    print('went')\n"
+        "except KeyboardInterrupt:\n    print('interrupted')"
+    )
+    said: dict[str, str] = {}
+
+    def run(name: str, kernel: Kernel) -> None:
+        said[name] = kernel.run(wait.format(str(tmp_path / name)))
+
+    threads = [threading.Thread(target=run, args=given) for given in (("one", one), ("other", other))]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: (tmp_path / "one").exists() and (tmp_path / "other").exists())
+    one.manager.interrupt_kernel()
+    eventually(lambda: "one" in said)
+    (tmp_path / "go").touch()
+    for thread in threads:
+        thread.join(60)
+    assert said == {"one": "interrupted\n", "other": "went\n"}
+
+
+def test_another_environment_makes_it_cold(open_kernel: OpenKernel) -> None:
+    kernel = open_kernel(env=environment(LD_LIBRARY_PATH="/nowhere", OMP_NUM_THREADS="2"))
+    assert kernel.provisioner.warm is False
+    assert kernel.provisioner.why == "the environment differs: LD_LIBRARY_PATH, OMP_NUM_THREADS"
+    assert kernel.run("import os\nprint(os.environ['OMP_NUM_THREADS'])") == "2\n"
+
+
+def test_variables_of_the_run_are_replaced(open_kernel: OpenKernel) -> None:
+    kernel = open_kernel(env=environment(MLOPS_RUN="r1"))
+    assert kernel.provisioner.warm
+    assert kernel.run("import os\nprint(os.environ['MLOPS_RUN'])") == "r1\n"
+    assert kernel.run("import subprocess\nprint(subprocess.getoutput('echo $MLOPS_RUN'))") == "r1\n"
+
+
+def test_a_module_of_the_folder_named_like_a_loaded_one_makes_it_cold(
+    open_kernel: OpenKernel, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets.py").write_text("mine = True\n")
+    kernel = open_kernel(tmp_path)
+    assert kernel.provisioner.why == "the notebook's folder has modules named like installed ones: secrets"
+    with_sources = tmp_path / "kept"
+    with_sources.mkdir()
+    (with_sources / "secrets").mkdir()  # only a folder: no package, found last
+    assert open_kernel(with_sources).provisioner.warm
+
+
+def test_a_killed_template_makes_the_next_kernel_cold_and_leaves_the_others(
+    templates: Templates, tmp_path: Path
+) -> None:
+    own = templates.kernel(("json",), environment())
+    with opened_kernel(own.address, tmp_path) as before:
+        assert before.provisioner.warm
+        before.run("x = 1")
+        own._process.kill()
+        own._process.wait()
+        with opened_kernel(own.address, tmp_path) as after:
+            assert after.provisioner.warm is False
+            assert "template" in after.provisioner.why
+            assert after.run("print('started')") == "started\n"
+        assert before.run("print(x)") == "1\n"
+    again = templates.kernel(("json",), environment())
+    with opened_kernel(again.address, tmp_path) as renewed:
+        assert renewed.provisioner.warm
+
+
+def test_a_kernel_that_is_killed_is_seen_dead_and_leaves_nothing(open_kernel: OpenKernel) -> None:
+    kernel = open_kernel()
+    away = (
+        "import subprocess\nprint(subprocess.Popen(['setsid', 'sleep', '600'], start_new_session=True).pid)"
+    )
+    left = int(kernel.run(away))
+    kernel.run(
+        "import os, time\nif not os.fork():\n    os.setsid()\n"
+        "    if not os.fork():\n        time.sleep(600)\n    os._exit(0)"
+    )
+    keeper = psutil.Process(kernel.pid).parent()
+    assert keeper is not None
+    family = {p.pid for p in keeper.children(recursive=True)}
+    assert left in family
+    os.kill(kernel.pid, signal.SIGKILL)
+    eventually(lambda: not kernel.manager.is_alive())
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in family))
+    assert psutil.pid_exists(left) is False
+
+
+def test_what_it_leaves_behind_ends_with_it(open_kernel: OpenKernel) -> None:
+    kernel = open_kernel()
+    pid = int(
+        kernel.run("import subprocess\nprint(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)")
+    )
+    kernel.client.shutdown()
+    eventually(lambda: not kernel.manager.is_alive())
+    assert not psutil.pid_exists(pid)
+
+
+LEAVING = """
+import atexit, pathlib, sys, threading, time, types
+place = pathlib.Path({place!r})
+atexit.register(lambda: (place / "handler").write_text("ran"))
+left = open(place / "left", "w")
+left.write("open")
+module = types.ModuleType("kept")
+sys.modules["kept"] = module
+module.file = open(place / "module", "w")
+module.file.write("open")
+class Last:
+    def __init__(self, name):
+        self.place = place / name
+    def __del__(self):
+        self.place.write_text("gone")
+last = Last("last")
+cycle = Last("cycle")
+cycle.itself = cycle
+def late():
+    time.sleep(0.5)
+    (place / "thread").write_text("done")
+threading.Thread(target=late).start()
+"""
+
+
+def test_it_ends_as_a_fresh_one_ends(open_kernel: OpenKernel, tmp_path: Path) -> None:
+    written = []
+    with opened_kernel(str(tmp_path / "none" / "t"), tmp_path) as cold:
+        for name, kernel in (("cold", cold), ("warm", open_kernel())):
+            place = tmp_path / name
+            place.mkdir()
+            kernel.run(LEAVING.format(place=str(place)))
+            kernel.client.shutdown()
+            eventually(lambda kernel=kernel: not kernel.manager.is_alive())
+            written.append({file.name: file.read_text() for file in place.iterdir()})
+    assert written[0] == written[1]
+    assert set(written[1]) == {"handler", "left", "module", "thread", "last", "cycle"}
+
+
+def test_no_descriptor_process_or_file_is_left_after_many(template: Template, tmp_path: Path) -> None:
+    def counted() -> tuple[int, int, int]:
+        process = psutil.Process(template._process.pid)
+        return process.num_fds(), len(process.children()), len(list(Path(template.address).parent.iterdir()))
+
+    words = ["-f", str(tmp_path / "none.json"), "--transport=ipc", f"--ip={tmp_path}/s"]
+
+    def once() -> None:
+        forked(template, words, tmp_path).close()
+
+    once()
+    eventually(lambda: counted()[1] == 0)
+    before = counted()
+    mine = psutil.Process().num_fds()
+    for _ in range(40):
+        once()
+    eventually(lambda: counted() == before)
+    assert psutil.Process().num_fds() == mine
+
+
+def test_many_starts_at_once_all_answer(template: Template, tmp_path: Path) -> None:
+    made: list[Fork] = []
+
+    def one(number: int) -> None:
+        folder = Path(template.address).parent / f"many{number}"
+        folder.mkdir()
+        words = ["-f", str(folder / "k.json"), "--transport=ipc", f"--ip={folder}/s"]
+        made.append(forked(template, words, tmp_path))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len({each.pid for each in made}) == 50
+    eventually(lambda: all(each.poll() is None and each.ready for each in made), 120)
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        (
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+            "t",
+        ),
+        ("print('loaded')", "p"),
+        ("import warnings\nwarnings.warn('old', FutureWarning)", "w"),
+        ("raise RuntimeError('not today')", "e"),
+        ("import random\nrandom.random()", "r"),
+        ("file = open(__file__)", "f"),
+    ],
+)
+def test_a_module_whose_import_is_more_than_its_names_is_imported_by_each_kernel(
+    templates: Templates, tmp_path: Path, code: str, seen: str
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / f"odd_{seen}.py").write_text(code + "\n")
+    env = environment(PYTHONPATH=str(library))
+    own = templates.kernel((f"odd_{seen}", "fractions"), env)
+    with opened_kernel(own.address, tmp_path, env=env) as kernel:
+        assert kernel.provisioner.warm, kernel.provisioner.why
+        assert (
+            kernel.run(f"import sys\nprint('odd_{seen}' in sys.modules, 'fractions' in sys.modules)")
+            == "False True\n"
+        )
+
+
+def test_a_module_with_a_generator_of_its_own_makes_it_cold(templates: Templates, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "drawing.py").write_text("import numpy\nrng = numpy.random.default_rng()\n")
+    env = environment(PYTHONPATH=str(library))
+    own = templates.kernel(("drawing",), env)
+    with opened_kernel(own.address, tmp_path, env=env) as kernel:
+        assert kernel.provisioner.why == "drawing holds a random generator of its own"
+
+
+def test_a_worn_template_is_replaced(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_mlops.runs.warm.templates._MOST_FORKS", 2)
+    first = templates.kernel(("bisect",), environment())
+    assert templates.kernel(("bisect",), environment()) is first
+    second = templates.kernel(("bisect",), environment())
+    assert second is not first
+    first._process.wait(30)
+
+
+def test_installed_distributions_and_sys_path_are_part_of_what_a_template_is_for(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = templates.kernel(("heapq",), environment())
+    assert templates.kernel(("heapq",), environment(OMP_NUM_THREADS="3")) is not one
+    monkeypatch.setattr("jupyter_mlops.runs.warm.templates._installed_at", lambda: (1,))
+    assert templates.kernel(("heapq",), environment()) is not one
+
+
+def test_others_than_the_owner_get_nothing(template: Template) -> None:
+    folder = Path(template.address).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(Refused, match="there is no template"):
+        fork(str(folder / "no"), [], environment={}, folder="/", output=1, errors=2)
+
+
+OWNER = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from jupyter_mlops.runs.warm.templates import Templates
+from tests.runs.warm.conftest import environment, opened_kernel
+made = Templates()
+one = made.kernel(("json",), environment())
+with opened_kernel(one.address, Path({folder!r})) as kernel:
+    assert kernel.provisioner.warm, kernel.provisioner.why
+    kernel.run("import subprocess\\nsubprocess.Popen(['sleep', '600'], start_new_session=True)")
+    print(one.address, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_owner_leaves_nothing(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    code = OWNER.format(tests=str(root), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root) as owner:
+        assert owner.stdout is not None
+        address = owner.stdout.readline().strip()
+        assert address
+        family = psutil.Process(owner.pid).children(recursive=True)
+        assert len(family) >= 4  # template, keeper, kernel, sleep
+        owner.kill()
+    started = time.monotonic()
+    gone, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive
+    assert gone
+    assert time.monotonic() - started < 60
+    eventually(lambda: not Path(address).parent.exists())

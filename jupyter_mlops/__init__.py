@@ -12,6 +12,7 @@ from .value import draw_values_with
 
 if TYPE_CHECKING:
     from .errors import MLOpsError as MLOpsError
+    from .models.autolog import autolog as autolog
     from .project import Project as Project
     from .project import drift as drift
     from .project import init_project as init  # noqa: F401 typed face of a lazy name
@@ -36,6 +37,7 @@ _HOME = {
     "init": ("project", "init_project"),
     "open": ("project", "open_project"),
     "drift": ("project", "drift"),
+    "autolog": ("models.autolog", "autolog"),
     **{
         name: ("runs.context", name)
         for name in (
@@ -61,8 +63,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOME[name]
     home = import_module(f".{module}", __name__)
-    if module == "runs.context":
-        home.open_projects_with(_open)
+    if module in ("runs.context", "models.autolog"):
+        import_module(".runs.context", __name__).open_projects_with(_open)
     return getattr(home, attribute)
 
 

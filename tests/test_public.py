@@ -26,9 +26,9 @@ def loaded_by(code: str) -> set[str]:
 
 def test_the_public_names_are_pinned() -> None:
     assert mlops.__all__ == [
-        "MLOpsError", "Project", "current_run", "drift", "init", "load_dataset", "load_model", "log_artifact",
-        "log_input", "log_metric", "log_metrics", "log_model", "log_parameters", "open", "report",
-        "set_tags",
+        "MLOpsError", "Project", "autolog", "current_run", "drift", "init", "load_dataset", "load_model",
+        "log_artifact", "log_input", "log_metric", "log_metrics", "log_model", "log_parameters", "open",
+        "report", "set_tags",
     ]  # fmt: skip
     for name in mlops.__all__:
         assert getattr(mlops, name) is not None

@@ -232,12 +232,10 @@ def order_of(by: str, descending: bool | None, runs: Runs) -> Order:
 
     Raises ``BadInput`` for what is no part of a run.
     """
-    by, _, word = (
-        by.strip().rpartition(" ") if by.strip().lower().endswith((" asc", " desc")) else (by, "", "")
-    )
     by = by.strip()
-    if word and descending is None:
-        descending = word.lower() == "desc"
+    if descending is None and by.lower().endswith((" asc", " desc")):
+        by, _, word = by.rpartition(" ")
+        by, descending = by.strip(), word.lower() == "desc"
     group, _, name = by.partition(".")
     if not name and group in _ATTRIBUTES:
         group, name = "attributes", group

@@ -13,6 +13,8 @@ Lines = tuple[Line, ...]
 
 def line_diff(one: str, other: str, context: int = CONTEXT) -> Lines:
     """Return how ``one`` became ``other``, line by line: ``-``, ``+``, blank, ``…`` for lines left out."""
+    # whether the last line is ended says nothing to a reader
+    one, other = one.rstrip("\n") + "\n", other.rstrip("\n") + "\n"
     if one == other:
         return ()
     return tuple(_near(list(_marked(shortened(one), shortened(other))), context))
@@ -51,13 +53,9 @@ def _marked(one: str, other: str) -> Iterator[Line]:
         else:
             before: str = lines[place]
             after = str(patch_singleline_string(before, step["diff"]))
-            # a last line that only gained its line break says nothing to a reader
-            if before.rstrip("\r\n") == after.rstrip("\r\n"):
-                yield " ", before.rstrip("\r\n")
-            else:
-                yield "-", before.rstrip("\r\n")
-                for line in after.splitlines():
-                    yield "+", line
+            yield "-", before.rstrip("\r\n")
+            for line in after.splitlines():
+                yield "+", line
             place += 1
     for line in lines[place:]:
         yield " ", line.rstrip("\r\n")

@@ -105,8 +105,12 @@ def _exported(document: Mapping[str, Any]) -> str:
 def _bounded(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the cells with outputs that a browser can bear."""
     room = _LARGEST
+    ids: set[str] = set()
     for place, cell in enumerate(document.get("cells", ())):
-        bare = {"id": f"cell-{place}", **cell}
+        bare = {"metadata": {}, **cell, "id": cell.get("id") or f"cell-{place}"}
+        if bare["id"] in ids:
+            bare["id"] = f"cell-{place}-again"
+        ids.add(bare["id"])
         outputs = []
         for output in cell.get("outputs") or ():
             shown = _shown(output)
@@ -117,7 +121,7 @@ def _bounded(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 size = 0
             room -= size
             outputs.append(shown)
-        yield {**bare, "outputs": outputs} if cell.get("cell_type") == "code" else bare
+        yield {"execution_count": None, **bare, "outputs": outputs} if cell["cell_type"] == "code" else bare
 
 
 def _shown(output: Mapping[str, Any]) -> dict[str, Any]:

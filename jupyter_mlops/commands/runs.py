@@ -107,7 +107,8 @@ def run(
     except BadInput as error:
         if yes or not getattr(error, "confirmable", False) or not sys.stdin.isatty():
             raise
-        click.confirm(f"{error.message}: execute them all?", abort=True, err=True)
+        if not click.confirm(f"{error.message}: execute them all?", err=True):
+            raise
         runs = project.runs.execute(notebook, confirm=True, **given)
     return project.runs.reproduction(runs[0]) if like is not None and not detach else runs
 

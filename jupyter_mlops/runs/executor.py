@@ -60,6 +60,11 @@ class Outcome:
     died: bool = False
 
 
+def overdue(seconds: float) -> RunError:
+    """Return the error of a run that took longer than it may."""
+    return RunError(None, "TimeLimit", f"the run took longer than its limit of {seconds:g} seconds")
+
+
 class Executor(Protocol):
     """Executes runs; ``run`` is called by as many threads as runs execute at a time."""
 

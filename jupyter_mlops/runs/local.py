@@ -17,7 +17,7 @@ from typing import IO, Any, Protocol
 from .. import lifeline
 from .capture import imported_sources
 from .child import EXECUTED, INPUT, REQUEST, RESULT
-from .executor import Outcome, Task
+from .executor import Outcome, Task, overdue
 from .imports import Imported, collected, laid_out
 from .liveness import Liveness
 from .plain import clean
@@ -154,7 +154,7 @@ class LocalExecutor:
         try:
             result: dict[str, Any] = json.loads((work / RESULT).read_text("utf-8"))
         except (OSError, ValueError):
-            end = _killed(status or 0, work / "log") if limit is None else _overdue(limit)
+            end = _killed(status or 0, work / "log") if limit is None else overdue(limit)
             died = limit is None and (status or 0) < 0
             return Outcome(end, _bytes(work / EXECUTED), None, imported.files, died=died)
         error = RunError(**result["error"]) if result["error"] else None
@@ -253,10 +253,6 @@ class Forked:
             self._fork.send_signal(signal.SIGKILL)
             self._fork.wait(_TO_DIE)
         self._fork.close()
-
-
-def _overdue(limit: float) -> RunError:
-    return RunError(None, "TimeLimit", f"the run took longer than its limit of {limit:g} seconds")
 
 
 def _bytes(file: Path) -> bytes | None:

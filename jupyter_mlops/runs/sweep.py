@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ from contextlib import suppress
 from ..errors import MLOpsError
 from ..objects import Entry, Objects
 from .capture import GitState
-from .executor import Executor, Outcome, Task
+from .executor import Executor, Outcome, Task, overdue
 from .imports import Imported
 from .ledger import Kept, Ledger
 from .liveness import Liveness
@@ -24,6 +25,7 @@ from .roster import Lease, Member, Roster
 from .run import RunError
 
 _BETWEEN_LOOKS = 0.5
+_GRACE = 60.0
 
 
 def default_workers() -> int:
@@ -146,7 +148,10 @@ class Execution:
 
     def _one(self, member: Member) -> None:
         try:
-            outcome = self._executor.run(self._task(member), self._question(member.id))
+            question = _Question(member.id, self._stopping, self._alive, self._plan.seconds)
+            outcome = self._executor.run(self._task(member), question)
+            if outcome is None and question.overdue:
+                outcome = Outcome(overdue(self._plan.seconds or 0.0))
             if outcome is not None:
                 self._record(member, outcome)
         except (MLOpsError, OSError) as error:
@@ -158,21 +163,6 @@ class Execution:
             raise
         finally:
             self._liveness.forget(member.id)
-
-    def _question(self, id: str) -> Callable[[], bool]:
-        """Return a function that says whether the run is to stop; it looks at the store now and then."""
-        asked = time.monotonic()
-
-        def stopped() -> bool:
-            nonlocal asked
-            if self._stopping.is_set():
-                return True
-            if time.monotonic() - asked < _BETWEEN_LOOKS:
-                return False
-            asked = time.monotonic()
-            return not self._alive(id)
-
-        return stopped
 
     def _record(self, member: Member, outcome: Outcome) -> None:
         error = outcome.error
@@ -199,3 +189,28 @@ class Execution:
                 outcome.warm,
                 outcome.why,
             )
+
+
+class _Question:
+    """Whether a run is to stop: asked by its executor all the time, looked up in the store now and then."""
+
+    def __init__(
+        self, run: str, stopping: threading.Event, alive: Callable[[str], bool], seconds: float | None
+    ) -> None:
+        self._run = run
+        self._stopping = stopping
+        self._alive = alive
+        self._asked = time.monotonic()
+        # the limit is kept by the executor, which can say how far the run came; this is for one that does not
+        self._deadline = math.inf if seconds is None else self._asked + seconds + _GRACE
+        self.overdue = False
+
+    def __call__(self) -> bool:
+        if self._stopping.is_set():
+            return True
+        now = time.monotonic()
+        self.overdue = self.overdue or now > self._deadline
+        if self.overdue or now - self._asked < _BETWEEN_LOOKS:
+            return self.overdue
+        self._asked = now
+        return not self._alive(self._run)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import pty
+import subprocess
+import sys
 import threading
 from random import Random
 from typing import Any
@@ -258,6 +262,32 @@ def test_hopeless_is_what_optuna_calls_hopeless(goal: str) -> None:
         assert verdicts[-1] == expected, (mine, others)
     assert True in verdicts
     assert False in verdicts
+
+
+def test_thousands_of_runs_are_asked_about_on_the_command_line(queued) -> None:
+    many = f"n={','.join(map(str, range(1001)))}"
+    words = [sys.executable, "-m", "jupyter_mlops", "run", str(queued.notebook), "--grid", many, "--detach"]
+    words += ["--project", str(queued.project.root)]
+    environment = {**os.environ, "MLOPS_ACTOR": "ann@example.com"}
+
+    def answered(answer: bytes) -> tuple[int, str]:
+        screen, terminal = pty.openpty()
+        os.write(screen, answer)
+        done = subprocess.run(words, stdin=terminal, capture_output=True, text=True, env=environment)
+        os.close(terminal)
+        os.close(screen)
+        return done.returncode, done.stderr
+
+    refused = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
+    assert refused.returncode == 2
+    assert "these are 1,001 runs — confirm=True (--yes) executes them all" in refused.stderr
+    status, told = answered(b"n\n")
+    assert status == 2
+    assert "these are 1,001 runs: execute them all? [y/N]" in told
+    assert len(queued.project.runs.search()) == 0
+    assert answered(b"y\n")[0] == 0
+    assert subprocess.run([*words, "--yes"], stdin=subprocess.DEVNULL, env=environment).returncode == 0
+    assert [sweep.size for sweep in queued.project.runs.sweeps()] == [1001, 1001]
 
 
 def test_a_sweep_of_an_older_store_can_be_read(queued) -> None:

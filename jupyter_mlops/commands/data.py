@@ -66,10 +66,33 @@ def show(project: Project, ref: str) -> Any:
 @click.option(
     "--key", "key", multiple=True, metavar="COLUMN", help="Column that identifies a row; may be repeated."
 )
-@click.option("--tolerance", type=float, metavar="X", help="Numbers this close to each other are equal.")
-def diff(project: Project, before: str, after: str, key: tuple[str, ...], tolerance: float | None) -> Any:
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="SHARE",
+    help="Numbers are equal that differ by no more than this share of them, such as 1e-9; below 1, by this.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many changed, added and removed rows to show.",
+)
+@click.option("--all", "every", is_flag=True, help="Show all of them.")
+def diff(
+    project: Project,
+    before: str,
+    after: str,
+    key: tuple[str, ...],
+    tolerance: float | None,
+    rows: int,
+    every: bool,
+) -> Any:
     """Compare version A with version B: files, columns, rows, changed values and shifts."""
-    return project.datasets.diff(before, after, key=list(key) or None, tolerance=tolerance)
+    kept = None if every else rows
+    return project.datasets.diff(before, after, key=list(key) or None, tolerance=tolerance, rows=kept)
 
 
 @verb("data alias", role=Role.CONTRIBUTOR)

@@ -179,10 +179,13 @@ class Datasets:
         b: str | DatasetVersion,
         key: str | Sequence[str] | None = None,
         tolerance: float | None = None,
+        rows: int | None = 10,
     ) -> DatasetDiff:
         """Return what changed from version ``a`` to version ``b``: files, columns, rows and cells.
 
         Rows are matched by ``key``, else by the key that the dataset remembers; without one, as a whole.
+        Numbers are equal within ``tolerance``, the share of them by which they may differ. Of each kind, the
+        first ``rows`` changed, added and removed rows are kept to be seen, with ``None`` all of them.
         """
         from .diff.comparison import compare
 
@@ -193,6 +196,7 @@ class Datasets:
             scratch=self._objects.scratch,
             key=_keys(key),
             tolerance=tolerance,
+            rows=rows,
         )
 
     def lineage(self, ref: str | DatasetVersion) -> Lineage:

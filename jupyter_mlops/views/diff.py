@@ -11,14 +11,16 @@ from . import formats
 from .dispatch import Column, tabled, view
 from .view import Block, Cell, Heading, Table, Text, Tone, View, facts, table
 
-_MOST_FILES, _MOST_TABLES, _MOST_COLUMNS, _MOST_FIELDS = 30, 3, 30, 7
-_MOST_LINES = 20  # changed values that are shown one by one
+_MOST_FILES, _MOST_TABLES, _MOST_COLUMNS, _MOST_FIELDS = 30, 3, 30, 60
+_USUAL = 10  # rows of each kind that are shown where nobody asked for another number
+_MOST_LINES = 20  # changed values that are shown one by one then
 _LETTERS, _AROUND = 40, 10  # of a value, and before the first difference of two long ones
 _MATCHED = {
     "key given": "as given",
     "key remembered": "remembered with the dataset",
     "key inferred": "found in both",
 }
+_UNTESTED = ("times", "identifier")
 _SIGNS: dict[str, tuple[str, Tone]] = {
     "added": ("+ added", "good"),
     "removed": ("− removed", "bad"),
@@ -35,7 +37,7 @@ def _(value: DatasetDiff) -> View:
     if value.table is not None:
         blocks += _told(value.table, value.before, value.after)
     elif not value.same:
-        blocks += _files(value.files)
+        blocks += _files(value.files, value.kept)
     blocks += [Text(note, "muted" if value.same else "warning") for note in value.notes]
     if value.table is None:
         for one in value.tables[:_MOST_TABLES]:
@@ -83,10 +85,11 @@ def _told(value: TableDiff, before: str, after: str) -> Iterator[Block]:
         if any(column.shift is not None and column.shift.distribution is not None for column in changed):
             yield Text(_explained(changed, value.sampled, before, after), "muted")
     if others and (changed or not value.same):
-        yield Text(_unchanged(others), "muted")
+        yield Text(_unchanged(others, value), "muted")
     if value.changed_rows:
-        yield Heading(f"Changed rows{_of(len(value.changed_rows), value.changed)}")
-        yield _changes(value.changed_rows, value.key)
+        fitting = _fitting(value.changed_rows)
+        yield Heading(f"Changed rows{_of(len(fitting), value.changed)}")
+        yield _changes(fitting, value.key)
     for name, rows, count in (
         ("Added", value.added_rows, value.added),
         ("Removed", value.removed_rows, value.removed),
@@ -99,13 +102,28 @@ def _told(value: TableDiff, before: str, after: str) -> Iterator[Block]:
 def _explained(changed: Sequence[ColumnDiff], sampled: int, before: str, after: str) -> str:
     """Return what the shapes and shifts of a table are, and which of them are not of all rows."""
     rows = f", from {formats.count(sampled, 'evenly spaced row')} of each" if sampled else ""
-    said = [f"Shapes: {before} (grey) → {after} (blue){rows}."]
+    said = [f"Shapes: {before} first, then {after}{rows}."]
     shifts = [column.shift for column in changed if column.shift is not None]
     if any(shift.method for shift in shifts):
         said.append("Shifts: Kolmogorov-Smirnov D, Cramér's V, judged as drift is.")
+    if any(shift.status in _UNTESTED for shift in shifts):
+        said.append(
+            "Times, and values that name or number their rows, differ by nature: they are not tested."
+        )
     if any(shift.estimate for shift in shifts):
         said.append("≈ is an estimate, because the tables do not fit into memory.")
     return " ".join(said)
+
+
+def _fitting(rows: Sequence[RowChange]) -> Sequence[RowChange]:
+    """Return the first rows whose changed values are seen at a glance; all where more were asked for."""
+    if len(rows) > _USUAL:
+        return rows
+    lines, shown = 0, 0
+    while shown < len(rows) and (not shown or lines + len(rows[shown].changes) <= _MOST_LINES):
+        lines += len(rows[shown].changes)
+        shown += 1
+    return rows[:shown]
 
 
 def _matched(value: TableDiff) -> str:
@@ -118,8 +136,9 @@ def _of(shown: int, count: int) -> str:
     return f", the first {formats.number(shown)} of {formats.number(count)}" if count > shown else ""
 
 
-def _files(files: FileChanges) -> Iterator[Block]:
+def _files(files: FileChanges, asked: int | None) -> Iterator[Block]:
     lines = [
+        *((now, "renamed") for _, now in files.renamed),
         *((path, "changed") for path in files.changed),
         *((path, "added") for path in files.added),
         *((path, "removed") for path in files.removed),
@@ -133,14 +152,16 @@ def _files(files: FileChanges) -> Iterator[Block]:
         old, new = files.sizes.get(path, (None, None))
         if old is None or new is None:
             return formats.size(new if old is None else old)
-        return f"{formats.size(old)} → {formats.size(new)}"
+        return formats.size(new) if old == new else f"{formats.size(old)} → {formats.size(new)}"
 
+    was = {now: before for before, now in files.renamed}
     shown = (
         Column("file", lambda line: line[0]),
         Column("what", lambda line: Cell(*_SIGNS[line[1]])),
+        Column("was", lambda line: Cell(was.get(line[0], ""), "muted")),
         Column("size", lambda line: sizes(line[0]), numeric=True),
     )
-    yield tabled(lines, shown, most=_MOST_FILES)
+    yield tabled(lines, shown, most=len(lines) if asked is None else max(asked, _MOST_FILES))
 
 
 def _schema(changes: Sequence[SchemaChange]) -> Table:
@@ -173,10 +194,14 @@ def _effect(column: ColumnDiff) -> float:
     return column.shift.effect or 0.0 if column.shift is not None else 0.0
 
 
-def _unchanged(columns: Sequence[ColumnDiff]) -> str:
+def _unchanged(columns: Sequence[ColumnDiff], value: TableDiff) -> str:
     names = ", ".join(formats.shortened(formats.clean(column.name), 24) for column in columns[:8])
     more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
-    return f"No value changed and no shift: {names}{more}"
+    if not (value.added or value.removed):
+        return f"No value changed: {names}{more}"
+    # rows that come and go change no value, and move every column a little
+    said = "In rows of both no value changed, and no shift" if value.key else "No shift"
+    return f"{said}: {names}{more}"
 
 
 def _columns(columns: Sequence[ColumnDiff], compared: int) -> Table:
@@ -212,7 +237,8 @@ def _shift(column: ColumnDiff) -> Cell:
     if shift is None:
         return Cell("")
     if shift.effect is None or shift.status == "missing share":
-        return Cell(shift.status, "warning" if shift.shifted else "muted")
+        untested = ", not tested" if shift.status in _UNTESTED else ""
+        return Cell(f"{shift.status}{untested}", "warning" if shift.shifted else "muted")
     about = "≈ " if shift.estimate else ""
     effect = f"{'D' if shift.method.startswith('K') else 'V'} {about}{formats.metric(shift.effect, 2)}"
     return Cell(f"shifted, {effect}", "warning") if shift.shifted else Cell(effect, "muted")
@@ -227,7 +253,8 @@ def _missing(column: ColumnDiff) -> Cell:
 
 def _changes(rows: Sequence[RowChange], key: Sequence[str]) -> Table:
     lines = [(row.key, name, *pair) for row in rows for name, pair in row.changes.items()]
-    return _cells(lines[:_MOST_LINES], ", ".join(key), len(lines) - _MOST_LINES)
+    most = len(lines) if len(rows) > 1 else _MOST_LINES
+    return _cells(lines[:most], ", ".join(key), len(lines) - most)
 
 
 def _cells(lines: Sequence[tuple[tuple[Any, ...], str, Any, Any]], key: str, more: int) -> Table:

@@ -229,15 +229,14 @@ def _gauge(share: float) -> str:
 
 
 def _tiny(bars: Iterable[float], text: str, before: Iterable[float] = (), course: bool = False) -> str:
-    """Return a small histogram as an image, what it was before in grey behind it; it holds numbers only."""
+    """Return a small histogram as an image, what it was before in grey beside it; it holds numbers only."""
     if course:
         return _course(list(bars), text)
     sides = [formats.joined([max(float(bar), 0.0) for bar in side], 24) for side in (before, bars)]
     top = max((height for side in sides for height in side), default=0.0) or 1.0
-    step, tall = (8, 26) if sides[0] else (5, 18)
-    inset = 2 if sides[0] else 0
-    marks = "".join(_marks(sides[0], top, tall, step, 0, _GREY)) + "".join(
-        _marks(sides[1], top, tall, step, inset, _BLUE)
+    step, tall, wide = (9, 26, 4) if sides[0] else (5, 18, 4)
+    marks = "".join(_marks(sides[0], top, tall, step, 0, wide, _GREY)) + "".join(
+        _marks(sides[1], top, tall, step, wide if sides[0] else 0, wide, _BLUE)
     )
     width = max(map(len, sides)) * step
     picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}">{marks}</svg>'
@@ -263,12 +262,12 @@ def _course(values: list[float], text: str) -> str:
 
 
 def _marks(
-    heights: Iterable[float], top: float, tall: int, step: int, inset: int, colour: str
+    heights: Iterable[float], top: float, tall: int, step: int, inset: int, wide: int, colour: str
 ) -> Iterator[str]:
     for index, height in enumerate(heights):
         high = max(height / top * (tall - 1), 0.8)
         place = f'x="{index * step + inset}" y="{tall - high:.1f}"'
-        yield f'<rect {place} width="{step - 1 - 2 * inset}" height="{high:.1f}" fill="{colour}"/>'
+        yield f'<rect {place} width="{wide}" height="{high:.1f}" fill="{colour}"/>'
 
 
 def _image(figure: Figure) -> str:

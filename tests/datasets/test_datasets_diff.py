@@ -12,10 +12,12 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from jupyter_mlops.datasets.diff import DatasetDiff
+from jupyter_mlops import cli
+from jupyter_mlops.datasets.diff import DatasetDiff, memory
 from jupyter_mlops.errors import BadInput, NotFound
 from jupyter_mlops.project import Project
 from jupyter_mlops.views import to_html, to_text, view
+from tests.conftest import ANN
 
 DOGS = pl.DataFrame({"id": [1, 2, 3], "name": ["Cleo", "Pancakes", "Bo"], "age": [4, 5, 6]})
 
@@ -343,7 +345,8 @@ def test_folders_are_compared_by_path_and_the_tables_in_them_by_rows(
     (folder / "bad.csv").write_text("a\n1\n")
     before = project.datasets.commit("files", folder)
     (folder / "dogs.csv").write_text("id,name\n1,Cleo\n2,Bob\n3,Zed\n")
-    (folder / "old.txt").rename(folder / "new.txt")
+    (folder / "old.txt").unlink()
+    (folder / "new.txt").write_text("new")
     (folder / "bad.csv").write_bytes(b"a\n\xff\xfe\xfa\n")
     diff = project.datasets.diff(before, project.datasets.commit("files", folder))
     assert (diff.files.added, diff.files.removed) == (("new.txt",), ("old.txt",))
@@ -475,3 +478,81 @@ def test_a_table_that_polars_gives_up_at_is_named(project: Project, monkeypatch:
     monkeypatch.setattr("jupyter_mlops.datasets.diff.comparison.Side", panics)
     with pytest.raises(BadInput, match="polars cannot read dogs: no such zone"):
         project.datasets.diff("dogs@v1", "dogs@v2")
+
+
+def test_as_many_rows_are_kept_and_shown_as_one_asks_for(project: Project, capsys, monkeypatch) -> None:
+    rows = 400
+    before = pl.DataFrame({"id": range(rows), "x": range(rows), **{f"c{n}": [n] * rows for n in range(9)}})
+    after = before.with_columns(pl.col("x") + (pl.col("id") < 59)).filter(pl.col("id") < 360)
+    diff = compared(project, before, after, committed_key="id")
+    assert len(diff.rows("changed")) == 10
+    every = project.datasets.diff("dogs@v1", "dogs@v2", rows=None)
+    assert every.rows().to_dict("list")["id"] == list(range(59))
+    assert list(every.rows().columns) == ["id", "column", "before", "after"]
+    assert every.rows("removed")["id"].tolist() == list(range(360, 400))
+    assert set(every.rows("removed").columns) == set(before.columns)
+    assert every.rows("added").empty
+    with pytest.raises(BadInput, match="changed, added or removed"):
+        every.rows("moved")
+    with pytest.raises(BadInput, match="no number of rows"):
+        project.datasets.diff("dogs@v1", "dogs@v2", rows=0)
+    # no column is left out where a page can scroll
+    assert "c8" in to_html(view(diff))
+    monkeypatch.setenv("MLOPS_ACTOR", ANN)
+    words = ["data", "diff", "dogs@v1", "dogs@v2", "--project", str(project.root)]
+    assert cli.run([*words, "--rows", "25"]) == 0
+    said = capsys.readouterr().out
+    assert "the first 25 of 59" in said
+    assert "the first 25 of 40" in said
+    assert "and 9 more" not in said
+    assert cli.run([*words, "--all", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (len(told["changed"]), len(told["removed"])) == (59, 40)
+
+
+@pytest.mark.parametrize("limit", [None, 60_000])
+def test_all_rows_are_kept_in_parts_too(project: Project, monkeypatch, limit: int | None) -> None:
+    if limit is not None:
+        monkeypatch.setattr(memory, "available", lambda: limit)
+    before = pl.DataFrame({"id": range(9_000), "x": [0.5] * 9_000})
+    after = before.filter(pl.col("id") % 100 != 7).with_columns(x=pl.col("x") + (pl.col("id") % 90 == 0))
+    diff = compared(project, before, after, committed_key="id")
+    every = project.datasets.diff("dogs@v1", "dogs@v2", rows=None)
+    assert every.rows("removed")["id"].tolist() == [place for place in range(9_000) if place % 100 == 7]
+    assert every.rows()["id"].tolist() == list(range(0, 9_000, 90))
+    assert len(diff.table.removed_rows) == 10
+
+
+def test_a_file_with_another_name_is_renamed(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.txt").write_text(name * 10)
+    (folder / "empty.txt").touch()
+    project.datasets.commit("notes", folder)
+    (folder / "a.txt").rename(folder / "first.txt")
+    (folder / "b.txt").unlink()
+    (folder / "d.txt").write_text("d")
+    (folder / "empty.txt").rename(folder / "void.txt")
+    project.datasets.commit("notes", folder)
+    diff = project.datasets.diff("notes@v1", "notes@v2")
+    assert diff.files.renamed == (("a.txt", "first.txt"),)
+    assert (diff.files.added, diff.files.removed) == (("d.txt", "void.txt"), ("b.txt", "empty.txt"))
+    assert diff.summary == "2 files added, 2 removed, 1 renamed"
+    assert diff.to_dict()["files"]["renamed"] == [["a.txt", "first.txt"]]
+    assert "a.txt" in to_text(view(diff))
+
+
+def test_what_did_not_change_is_said_as_it_is(project: Project) -> None:
+    before = pl.DataFrame({"id": range(100), "x": range(100), "y": range(100)})
+    shorter = before.head(60).with_columns(x=pl.col("x") * 2)
+    diff = compared(project, before, shorter, committed_key="id")
+    said = " ".join(to_text(view(diff)).split())
+    assert "No value changed" not in said
+    alone = compared(project, before, before.with_columns(x=pl.col("x") * 2), name="cats", committed_key="id")
+    assert "No value changed: y" in to_text(view(alone))
+    for colour in ("grey", "blue"):
+        assert colour not in said
+    assert "dogs@v1 first, then dogs@v2" in said
+    assert "identifier, not tested" in said
+    assert "differ by nature: they are not tested" in said

@@ -64,6 +64,7 @@ class _Settings:
     tolerance: float | None
     memory: int
     scratch: Scratch
+    examples: int | None = EXAMPLES
 
 
 def compare(
@@ -75,6 +76,7 @@ def compare(
     key: Sequence[str] | None = None,
     tolerance: float | None = None,
     memory: int | None = None,
+    rows: int | None = EXAMPLES,
 ) -> DatasetDiff:
     """Return what differs between two versions.
 
@@ -88,7 +90,11 @@ def compare(
         Numbers that differ by no more are equal; of numbers above 1, by no more than this share of them.
     memory
         Bytes that a comparison may take; by default most of what is free.
+    rows
+        How many changed, added and removed rows to keep, beside counting them; ``None`` keeps all.
     """
+    if rows is not None and rows < 1:
+        raise BadInput(f"{rows} is no number of rows", "name one or more, or None for all of them")
     if tolerance is not None and not 0 <= tolerance < 1:
         raise BadInput(f"tolerance {tolerance!r} is not between 0 and 1", "such as 1e-9")
     if before.digest == after.digest and before.reading == after.reading:
@@ -97,16 +103,17 @@ def compare(
     remembered = after.key or before.key
     memories.keep_small()
     limit = memories.available() if memory is None else memory
-    settings = _Settings(key, remembered, tolerance, limit, scratch)
+    settings = _Settings(key, remembered, tolerance, limit, scratch, rows)
     if before.tabular and after.tabular:
         found = FileChanges(changed=(after.source,), sizes={after.source: (before.bytes, after.bytes)})
         table = _table(before, after, None, settings)
-        return DatasetDiff(before.ref, after.ref, found, (table,), _why_other_bytes(before, after, table))
+        notes = _why_other_bytes(before, after, table)
+        return DatasetDiff(before.ref, after.ref, found, (table,), notes, kept=rows)
     found = changes(files(before), files(after))
     tables, notes = _tables(before, after, found.changed, settings)
     if key and not tables:
         raise BadInput("a key tells the rows of tables apart, and no table changed", "leave the key out")
-    return DatasetDiff(before.ref, after.ref, found, tables, notes)
+    return DatasetDiff(before.ref, after.ref, found, tables, notes, kept=rows)
 
 
 def _tables(
@@ -281,12 +288,13 @@ class _Comparison:
     def _counted(self, key: Key) -> tuple[Plan, Tally, _Both, Spreads | None]:
         before, after, settings = self._before, self._after, self._settings
         plan = Plan(self._shared, key.columns, possible_renames(before, after), settings.tolerance)
-        tally = Tally(renamed=set(plan.renamed))
+        every = max(before.height + after.height, 1)
+        tally = Tally(renamed=set(plan.renamed), examples=settings.examples or every)
         width = len(plan.compared)
         samples = Samples.of(before.height, width), Samples.of(after.height, width)
         if not self._shared:
-            tally.take_removed(before.height, range(min(before.height, EXAMPLES)))
-            tally.take_added(after.height, range(min(after.height, EXAMPLES)))
+            tally.take_removed(before.height, range(min(before.height, tally.examples)))
+            tally.take_added(after.height, range(min(after.height, tally.examples)))
             return plan, tally, samples, None
         # small samples are all the rows there are
         large = any(each.step > 1 for each in samples)
@@ -382,7 +390,7 @@ class _Comparison:
             for one in cells.first if cells else ():
                 rows.setdefault(one.before_at, {})[column.name] = (one.before, one.after)
                 keys[one.before_at] = one.key
-        return tuple(RowChange(keys[at], rows[at]) for at in sorted(rows)[:EXAMPLES])
+        return tuple(RowChange(keys[at], rows[at]) for at in sorted(rows)[: tally.examples])
 
     def _notes(self, key: Key, tally: Tally) -> Iterator[str]:
         if key.note:

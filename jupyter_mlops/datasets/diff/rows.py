@@ -11,7 +11,7 @@ from .alike import alike
 from .matching import Matching, by_codes, matched
 from .side import Rows
 from .spread import Spreads
-from .tally import EXAMPLES, CellChange, CellTally, Samples, Tally
+from .tally import CellChange, CellTally, Samples, Tally
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,14 +120,14 @@ def _codes(before: Rows, after: Rows, shared: Sequence[Shared], side: int) -> An
 def _count_matches(found: Matching, before: Rows, after: Rows, plan: Plan, tally: Tally) -> None:
     """Count what the matching alone tells: rows without partner, and rows whose key is there repeatedly."""
     tally.matched += found.pairs
-    tally.take_removed(len(found.removed), _positions(before, found.removed[:EXAMPLES]))
-    tally.take_added(len(found.added), _positions(after, found.added[:EXAMPLES]))
+    tally.take_removed(len(found.removed), _positions(before, found.removed[: tally.examples]))
+    tally.take_added(len(found.added), _positions(after, found.added[: tally.examples]))
     if len(found.repeated[0]) or len(found.repeated[1]):
         removed, added, same, keys = _left_over(found.repeated, before, after, plan)
         tally.repeated += keys
         tally.matched += same
-        tally.take_removed(len(removed), _positions(before, removed[:EXAMPLES]))
-        tally.take_added(len(added), _positions(after, added[:EXAMPLES]))
+        tally.take_removed(len(removed), _positions(before, removed[: tally.examples]))
+        tally.take_added(len(added), _positions(after, added[: tally.examples]))
     elif not tally.moved and found.pairs == len(found.at):
         here, there = before.positions(), after.positions()
         # rows in place in their parts may have changed places in their tables
@@ -218,8 +218,10 @@ class _Cells:
         else:
             # two rows with one hash and different values: neither is in the other table
             self._tally.matched -= len(rows)
-            self._tally.take_removed(len(rows), _positions(self._before, rows[:EXAMPLES]))
-            self._tally.take_added(len(rows), _positions(self._after, self._found.at[rows][:EXAMPLES]))
+            self._tally.take_removed(len(rows), _positions(self._before, rows[: self._tally.examples]))
+            self._tally.take_added(
+                len(rows), _positions(self._after, self._found.at[rows[: self._tally.examples]])
+            )
             self._tally.cells.clear()
         for pair in self._plan.renamed:
             if pair in self._tally.renamed and not self._is_same(*pair):
@@ -242,7 +244,7 @@ class _Cells:
             gone = np.concatenate([self._found.removed, self._found.repeated[0], others])
             new = np.concatenate([self._found.added, self._found.repeated[1], self._found.at[others]])
             self._spreads.take(column.before, column.after, (one, other), gone, new)
-        here = rows[:EXAMPLES]
+        here = rows[: self._tally.examples]
         there = self._found.at[here]
         keys = self._keys[here].rows() if self._keys is not None else [()] * len(here)
         first = map(
@@ -253,7 +255,7 @@ class _Cells:
             one.gather(here).to_list(),
             other.gather(there).to_list(),
         )
-        self._tally.cells.setdefault(column.before, CellTally()).add(len(rows), first)
+        self._tally.cells.setdefault(column.before, CellTally(self._tally.examples)).add(len(rows), first)
         return differs, len(others) - len(rows)
 
     def _differs(self, one: pl.Series, other: pl.Series, tolerance: float | None) -> Mask:

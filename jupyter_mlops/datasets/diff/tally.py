@@ -30,19 +30,21 @@ class CellChange:
 class CellTally:
     """The changed values of one column: how many, and the first of them in the order of their rows."""
 
+    examples: int = EXAMPLES
     changed: int = 0
     first: list[CellChange] = field(default_factory=list)
 
     def add(self, changed: int, first: Iterable[CellChange]) -> None:
         """Count more changes, ``first`` being the first of them."""
         self.changed += changed
-        self.first = heapq.nsmallest(EXAMPLES, [*self.first, *first])
+        self.first = heapq.nsmallest(self.examples, [*self.first, *first])
 
 
 @dataclass(slots=True)
 class Tally:
-    """All that is counted over the rows of two tables."""
+    """All that is counted over the rows of two tables; of each kind the first ``examples`` rows are kept."""
 
+    examples: int = EXAMPLES
     matched: int = 0
     changed: int = 0
     removed: int = 0
@@ -59,12 +61,12 @@ class Tally:
     def take_removed(self, count: int, first: Iterable[int]) -> None:
         """Count removed rows; ``first`` are positions of the first of them."""
         self.removed += count
-        self.removed_at = heapq.nsmallest(EXAMPLES, [*self.removed_at, *first])
+        self.removed_at = heapq.nsmallest(self.examples, [*self.removed_at, *first])
 
     def take_added(self, count: int, first: Iterable[int]) -> None:
         """Count added rows; ``first`` are positions of the first of them."""
         self.added += count
-        self.added_at = heapq.nsmallest(EXAMPLES, [*self.added_at, *first])
+        self.added_at = heapq.nsmallest(self.examples, [*self.added_at, *first])
 
 
 @dataclass(slots=True)

@@ -197,13 +197,19 @@ class TableDiff(Value):
 
 @dataclass(frozen=True, slots=True)
 class FileChanges:
-    """Paths that only one version has, and paths with other content."""
+    """Paths that only one version has, paths with other content, and old and new path of what was renamed."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     unchanged: int = 0
     sizes: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether both have the same files."""
+        return not (self.added or self.removed or self.changed or self.renamed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the paths as JSON-ready types."""
@@ -211,13 +217,17 @@ class FileChanges:
             "added": list(self.added),
             "removed": list(self.removed),
             "changed": list(self.changed),
+            "renamed": [list(pair) for pair in self.renamed],
             "unchanged": self.unchanged,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetDiff(Value):
-    """What differs between two versions: files by their paths, tables by their rows, columns and values."""
+    """What differs between two versions: files by their paths, tables by their rows, columns and values.
+
+    All rows are counted, and the first ``kept`` of each kind can be seen; ``None`` says all.
+    """
 
     before: str
     after: str
@@ -225,6 +235,7 @@ class DatasetDiff(Value):
     tables: tuple[TableDiff, ...] = ()
     notes: tuple[str, ...] = ()
     identical: bool = False
+    kept: int | None = 10
 
     @property
     def ref(self) -> str:
@@ -242,7 +253,7 @@ class DatasetDiff(Value):
         table = self.table
         if table is not None:
             return table.same
-        return self.identical or not (self.files.added or self.files.removed or self.files.changed)
+        return self.identical or self.files.same
 
     @property
     def added(self) -> int:
@@ -274,6 +285,7 @@ class DatasetDiff(Value):
             (len(files.changed), "changed"),
             (len(files.added), "added"),
             (len(files.removed), "removed"),
+            (len(files.renamed), "renamed"),
         ]
         said = _counted("file", counted) or "no difference"
         tables = [table for table in self.tables if not table.same]
@@ -296,6 +308,22 @@ class DatasetDiff(Value):
         if self.table is not None:
             return {**told, **self.table.to_dict(), "notes": [*self.notes, *self.table.notes]}
         return told | {"tables": {table.path: table.to_dict() for table in self.tables}}
+
+    def rows(self, what: str = "changed", path: str | None = None) -> Any:
+        """Return the rows that are ``changed``, ``added`` or ``removed`` as a DataFrame, those that are kept.
+
+        Changed rows have a line for each value: the key, the column, the value before and after. To have all
+        rows, ask for them: ``project.datasets.diff(a, b, rows=None)``. ``path`` says which table of a folder.
+        """
+        import pandas as pd
+
+        table = self._chosen(path)
+        if what not in ("changed", "added", "removed"):
+            raise BadInput(f"{what!r} is no kind of row", "changed, added or removed")
+        if what != "changed":
+            return pd.DataFrame(list(table.added_rows if what == "added" else table.removed_rows))
+        lines = [(*row.key, name, *pair) for row in table.changed_rows for name, pair in row.changes.items()]
+        return pd.DataFrame(lines, columns=[*table.key, "column", "before", "after"])
 
     def plot(self, column: str | None = None, path: str | None = None) -> Figure:
         """Return the picture of how many values changed by column, or of one column in both versions.

@@ -12,21 +12,27 @@ from ..errors import BadInput
 
 _LONGEST_NAME = 200
 _LARGEST = 2**63 - 1
+_DEEPEST, _MOST_BITS = 80, 13_287
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
-def plain(value: Any, what: str) -> Any:
+def plain(value: Any, what: str, depth: int = 0) -> Any:
     """Return ``value`` as JSON-ready types.
 
-    Numbers of numpy become Python's. Raises ``BadInput`` for objects.
+    Numbers of numpy become Python's. Raises ``BadInput`` for objects, and for what no code could spell out.
     """
     if isinstance(value, str):
         return storable(value, what)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python reads and writes 4,300 digits
+        raise BadInput(f"{what} has more than 4,000 digits", "give it as text, or in a file")
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, list | tuple | Mapping) and depth >= _DEEPEST:  # Python's grammar ends at 100
+        raise BadInput(f"{what} is nested more than {_DEEPEST} deep", "give it in a file")
     if isinstance(value, list | tuple):
-        return [plain(item, what) for item in value]
+        return [plain(item, what, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {storable(str(key), what): plain(item, what) for key, item in value.items()}
+        return {storable(str(key), what): plain(item, what, depth + 1) for key, item in value.items()}
     if isinstance(value, PurePath):
         return storable(str(value), what)
     if isinstance(ref := getattr(value, "ref", None), str):  # a dataset version stands for its ref
@@ -98,7 +104,7 @@ def whole(step: Any) -> int:
 
 def dumps(value: Any) -> str:
     """Return a parameter as it is stored; the order of keys is kept."""
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def canonical(document: Any) -> bytes:

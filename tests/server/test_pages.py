@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -164,3 +165,73 @@ def test_rest_answers_with_what_the_verbs_return(serve: Serve, told: Project) ->
     assert bo.get("mlops/api/audit/verify").json()["ok"] is True
     assert bo.get("mlops/api/policy").json()["number"] == 1
     assert bo.get("mlops/api/status").json()["actor"] == BO
+
+
+def executed_project(project: Project) -> tuple[str, str]:
+    """Execute a notebook twice, the second time into an error; return the ids of the runs."""
+    cells = ("C = 1", "print('C is', C)\nif C > 1:\n    raise ValueError('<b>too much</b>')")
+    document = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "source": source,
+                "metadata": {"tags": ["parameters"]} if number == 0 else {},
+                "outputs": [],
+                "execution_count": None,
+            }
+            for number, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    (project.root / "train.ipynb").write_text(json.dumps(document), "utf-8")
+    runs = [project.runs.execute("train.ipynb", {"C": value}, experiment="e")[0] for value in (1, 2)]
+    assert [run.status for run in runs] == ["finished", "failed"]
+    return runs[0].id, runs[1].id
+
+
+def test_a_failed_run_is_one_click_from_its_executed_notebook(
+    serve: Serve, make_project: MakeProject
+) -> None:
+    project = make_project(VERIFIED)
+    finished, failed = executed_project(project)
+    bo = serve(project, people=True).person(BO)
+    listed = bo.get("mlops/runs").text
+    assert f'href="/a%40b/mlops/runs/{failed}/notebook"' in listed
+    page = bo.get(f"mlops/runs/{failed}/notebook")
+    assert re.search(
+        rf'sandbox="".*src="/a%40b/mlops/runs/{failed}/notebook/content#cell-id%3Dcell-1"', page.text
+    )
+    content = bo.get(f"mlops/runs/{failed}/notebook/content")
+    assert content.status == 200
+    policy = content.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox" in policy
+    assert "allow-scripts" not in policy
+    assert "C is 2" in content.text
+    assert "ValueError" in content.text
+    assert "<b>too much</b>" not in content.text
+    assert "<iframe" in bo.get(f"mlops/runs/{finished}").text
+
+
+def test_two_runs_are_compared_on_a_page(serve: Serve, make_project: MakeProject) -> None:
+    project = make_project(VERIFIED)
+    finished, failed = executed_project(project)
+    bo = serve(project, people=True).person(BO)
+    page = bo.get(f"mlops/runs/{finished}/compare/{failed}")
+    assert page.status == 200
+    assert "C is 1" in page.text
+    assert "C is 2" in page.text
+    answer = bo.get(f"mlops/api/runs/{finished}/compare/{failed}").json()
+    assert answer["runs"] == [finished, failed]
+    assert bo.get(f"mlops/runs/{finished}/compare/zzzz").status == 404
+
+
+def test_a_run_recorded_by_hand_has_no_executed_notebook(serve: Serve, told: Project) -> None:
+    bo = serve(told, people=True).person(BO)
+    (run,) = told.runs.search()
+    assert "<iframe" not in bo.get(f"mlops/runs/{run.id}").text
+    for path in ("notebook", "notebook/content"):
+        assert bo.get(f"mlops/runs/{run.id}/{path}").status == 404

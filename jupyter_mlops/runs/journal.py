@@ -86,6 +86,7 @@ class Journal:
         self._folder = folder
         self._place = str(folder)
         self._pushed: set[str] = set()
+        self._last: dict[str, set[str]] = {}  # the files that were there when a run ended here
         self.forked()
         _journals.add(self)
 
@@ -94,14 +95,17 @@ class Journal:
     def pen(self, run: str) -> Pen:
         """Return what this process appends points of ``run`` with."""
 
-        def made_sure(then: Callable[[], object]) -> None:
+        status_of = "SELECT status FROM runs WHERE id = :id"
+
+        def check(then: Callable[[], object] | None) -> None:
+            if then is None:
+                check_running(run, self._store.one(status_of, id=run))
+                return
             with self._store.bookkeeping() as tx:
-                row = tx.locked("SELECT status FROM runs WHERE id = :id", id=run)
-                if row is None or row["status"] != "running":
-                    raise over(run, row["status"] if row else "gone")
+                check_running(run, tx.locked(status_of, id=run))
                 then()
 
-        return Pen(self._folder, run, self._store.seconds, made_sure, lambda: self._push(run))
+        return Pen(self._folder, run, self._store.seconds, check, lambda: self._push(run))
 
     def forked(self) -> None:
         """Begin anew in a child process: threads of the parent do not live here."""
@@ -155,6 +159,7 @@ class Journal:
             return False
         if last:
             self._tell_ended(names)
+            self._last[run] = set(names)
         row = tx.one("SELECT taken FROM metric_journals WHERE run = :run", run=run)
         files = self._files(names, row)
         more = False
@@ -187,8 +192,11 @@ class Journal:
             self.catch_up([run])
 
     def forget(self, run: str) -> None:
-        """Remove the files of a run that has ended; the transaction that ended it has taken all of them."""
-        for name in self._there().get(run, ()):
+        """Remove the files of a run that has ended, as is recorded by now."""
+        names = self._there().get(run, [])
+        if not self._last.pop(run, set()).issuperset(names):
+            self._take(run)  # a process began to log while the end was being written
+        for name in names:
             with suppress(OSError):
                 (self._folder / name).unlink()
         self._pushed.discard(run)
@@ -357,9 +365,11 @@ class Journal:
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
-def over(run: str, status: str) -> Conflict:
-    """Return what is raised for a record of a run that does not run."""
-    return Conflict(f"run {run} is {status}; nothing can be recorded any more", "start another run")
+def check_running(run: str, row: Mapping[str, Any] | None) -> None:
+    """Raise ``Conflict`` unless the row of a run says that it is running."""
+    if row is None or row["status"] != "running":
+        status = row["status"] if row else "gone"
+        raise Conflict(f"run {run} is {status}; nothing can be recorded any more", "start another run")
 
 
 def _number(value: Any) -> float:

@@ -70,7 +70,7 @@ class Liveness:
     @contextmanager
     def hold(self, id: str) -> Iterator[None]:
         """Hold the lock of ``id`` during the block; raises ``Conflict`` if another process does."""
-        with holding(self.path(id)):
+        with holding(self._folder / id):
             yield
 
     def wait_until_free(self, ids: list[str], seconds: float = 30.0) -> list[str]:
@@ -94,7 +94,11 @@ class Liveness:
 def holding(path: Path) -> Iterator[None]:
     """Lock ``path`` during the block; raises ``Conflict`` if another process holds it."""
     # Python opens files so that no program that is started inherits them; a fork does, see _in_child
-    lock = _Lock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    try:
+        lock = _Lock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = _Lock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     _locks.add(lock)
     try:
         deadline = time.monotonic() + 1.0

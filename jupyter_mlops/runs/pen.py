@@ -34,24 +34,25 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Pen:
     """Writes points of one run. Its owner lets one thread at a time use it and tells it of a fork."""
 
-    __slots__ = ("_clock", "_closed", "_descriptor", "_folder", "_made_sure", "_names", "_on_open", "_run")
+    __slots__ = ("_check", "_clock", "_closed", "_descriptor", "_folder", "_names", "_on_open", "_run")
 
     def __init__(
         self,
         folder: Path,
         run: str,
         clock: Callable[[], float],
-        made_sure: Callable[[Callable[[], object]], None],
+        check: Callable[[Callable[[], object] | None], None],
         on_open: Callable[[], None],
     ) -> None:
-        """Write points of ``run`` to a new file in ``folder``, once ``made_sure(then)`` says that it runs.
+        """Write points of ``run`` to a new file in ``folder``.
 
-        It raises if the run has ended; else it calls ``then`` at a moment when nobody can end it.
+        ``check(then)`` raises if the run has ended; else it calls ``then``, if any, at a moment when nobody
+        can end it.
         """
         self._folder = folder
         self._run = run
         self._clock = clock
-        self._made_sure = made_sure
+        self._check = check
         self._on_open = on_open
         self.forked()
 
@@ -119,24 +120,28 @@ class Pen:
     def _reopen(self) -> None:
         """Make sure that the run still runs, and open the file if it is not open yet."""
         if self._descriptor < 0:
-            self._made_sure(self._open)
+            self._open()
         else:  # if nothing raises, who wanted to end it did not come to that
-            self._made_sure(lambda: os.pwrite(self._descriptor, b"\0", CLOSED_AT))
+            self._check(lambda: os.pwrite(self._descriptor, b"\0", CLOSED_AT))
 
     def _open(self) -> None:
+        path = f"{self._folder}/{file_name(self._run)}"
+        descriptor = -1
         try:
-            path = self._folder / file_name(self._run)
             descriptor = _created(path)
-        except OSError as error:
-            raise _translated(error, self._folder) from error
-        try:
             if os.write(descriptor, HEADER) != RECORD:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._closed = mmap.mmap(descriptor, RECORD, access=mmap.ACCESS_READ)
-        except OSError as error:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
-            raise _translated(error, self._folder) from error
+            closed = mmap.mmap(descriptor, RECORD, access=mmap.ACCESS_READ)
+            # whoever ends the run looks for files before and after: one of us sees the other
+            self._check(None)
+        except BaseException as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+                os.unlink(path)
+            if isinstance(error, OSError):
+                raise _translated(error, self._folder) from error
+            raise
+        self._closed = closed
         self._descriptor = descriptor
         self._on_open()
 
@@ -151,12 +156,12 @@ def run_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _created(path: Path) -> int:
+def _created(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, 0o600)
 
 

@@ -17,7 +17,7 @@ from ..people import Members, Role
 from ..store import Store, Transaction
 from . import words
 from .artifact import Artifact
-from .journal import over
+from .journal import check_running
 from .plain import dumps, jsonable
 from .plan import FixedInput
 
@@ -135,9 +135,7 @@ class Records:
         return artifact
 
     def _still_running(self, tx: Transaction, id: str) -> None:
-        row = tx.one("SELECT status FROM runs WHERE id = :id", id=id)
-        if row is None or row["status"] != "running":
-            raise over(id, row["status"] if row else "gone")
+        check_running(id, tx.one("SELECT status FROM runs WHERE id = :id", id=id))
 
 
 def insert_parts(

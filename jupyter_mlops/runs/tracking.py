@@ -138,8 +138,8 @@ class Tracking:
 
     def _settle(self) -> None:
         """Record as ended what killed processes left, once in a while: runs may start many times a second."""
-        self._people.require(Role.CONTRIBUTOR)
         if time.monotonic() - self._settled > _SETTLE_SECONDS:
+            self._people.require(Role.CONTRIBUTOR)
             self._settled = time.monotonic()
             self._leftovers.settle()
 

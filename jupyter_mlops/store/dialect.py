@@ -187,6 +187,8 @@ def owner_of(kind: str, id: str) -> str:
 
 
 def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     # twice: folding can make letters that decompose
     parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(letter for letter in parts if not unicodedata.combining(letter))

@@ -11,6 +11,8 @@ from typing import Any
 from ..value import Value
 
 GENESIS = "0" * 64
+# made once: every event is encoded three times
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class AuditReport(Value):
 
 def canonical(data: Any) -> str:
     """Return the one JSON text of ``data``: sorted keys, no blanks, so that equal data has equal digests."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(data)
 
 
 def chained_hash(

@@ -27,10 +27,8 @@ class Row(NamedTuple):
         """How many times as fast ours is, or how many times as long it takes where that is bounded."""
         if not self.other or not self.ours:
             return None
-        more = self.ours / self.other
-        return (
-            more if (self.unit == "/s") != (self.bound == "at most") or self.bound == "at most" else 1 / more
-        )
+        faster = self.unit == "/s" or self.bound == "at most"
+        return self.ours / self.other if faster else self.other / self.ours
 
     @property
     def holds(self) -> bool | None:

@@ -24,7 +24,7 @@ class Task:
 
     ``folder`` is relative to the project's folder or absolute. ``seconds`` is the run's time limit, which the
     executor keeps. ``workers`` is how many run at a time, this one included. ``sources`` are kept sources of
-    the project, which are to be found before those of today, in ``paths``.
+    the project, which are to be found before those of today, in ``paths``; ``hash_seed`` is the one to use.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Task:
     workers: int = 1
     sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     paths: tuple[str, ...] = ()
+    hash_seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,6 +292,7 @@ class Launch:
                 plan,
                 git,
                 kept=self.repetition.kept(plan.like) if plan.like else None,
+                hash_seed=self.repetition.hash_seed(plan.like) if plan.like else "",
                 lease=lease,
                 alive=alive,
             )

@@ -26,6 +26,9 @@ from .warm.doubt import Reading, read
 from .warm.fork import Fork, Refused, fork
 from .warm.templates import Template, Templates
 
+_HASH_SEED = "PYTHONHASHSEED"
+# the order of sets is the same in every run: what differs between two has another cause
+_USUAL_HASH_SEED = "0"
 _BETWEEN_LOOKS = 0.1
 _LOG_LINES = 15
 _TO_SAVE = 10.0
@@ -75,14 +78,20 @@ class LocalExecutor:
         try:
             environment = self._environment(task)
             template, why = self._template(task, environment)
+            seed = ""
+            if _HASH_SEED not in environment:  # one that somebody set is theirs, and no value is kept
+                seed = template.hash_seed if template else task.hash_seed or _USUAL_HASH_SEED
+            if template is None and seed:
+                environment[_HASH_SEED] = seed
             self._request(work, task, template, why, place)
             with (work / "log").open("wb") as log:
                 process = self._started(work, environment, log)
                 overdue = _waited(process, task.seconds, stopped)
             if overdue is None:
                 return None
-            seed = template.hash_seed if template else ""
-            return self._outcome(work, task, process.poll(), task.seconds if overdue else None, seed)
+            return self._outcome(
+                work, task, process.poll(), task.seconds if overdue else None, template, seed
+            )
         finally:
             shutil.rmtree(work, ignore_errors=True)
             if place is not None:
@@ -149,7 +158,15 @@ class LocalExecutor:
             found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // task.workers)))
         return found
 
-    def _outcome(self, work: Path, task: Task, status: int | None, limit: float | None, seed: str) -> Outcome:
+    def _outcome(
+        self,
+        work: Path,
+        task: Task,
+        status: int | None,
+        limit: float | None,
+        template: Template | None,
+        seed: str,
+    ) -> Outcome:
         imported = self._imported(work, task)
         try:
             result: dict[str, Any] = json.loads((work / RESULT).read_text("utf-8"))
@@ -159,7 +176,7 @@ class LocalExecutor:
             return Outcome(end, _bytes(work / EXECUTED), None, imported.files, died=died)
         error = RunError(**result["error"]) if result["error"] else None
         environment = {**result["environment"], "sources": imported.to_dict()}
-        if result["warm"]:
+        if seed and (result["warm"] or not template):
             environment["hash_seed"] = seed
         return Outcome(
             error,

@@ -97,6 +97,10 @@ class Repetition:
             known = [folder, "."] if folder in {*map(_parent, files), "."} else ["."]
         return Imported(files, tuple(known))
 
+    def hash_seed(self, id: str) -> str:
+        """Return what the hashes of texts, and so the order of sets, began with in a run; "" if unknown."""
+        return str(self._finder.get(id).environment().get("hash_seed", ""))
+
     def reproduction(
         self, ref: str | Run, original: str | Run | None = None, tolerance: float = TOLERANCE
     ) -> Reproduction:

@@ -17,7 +17,7 @@ Agreement = Literal["equal", "close", "different", "missing", "new", "ignored"]
 TOLERANCE = 1e-6
 _MOST_POINTS = 100_000
 _TIMING = re.compile(r"(?:^|[._ ])(?:seconds|secs|ms|time|duration|elapsed|per_second)$", re.IGNORECASE)
-_FACTS = ("python", "implementation", "executable", "platform", "machine", "cpus", "hashing")
+_FACTS = ("python", "implementation", "executable", "platform", "machine", "cpus", "hashing", "hash_seed")
 
 
 @dataclass(frozen=True, slots=True)

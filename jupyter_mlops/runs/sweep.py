@@ -54,6 +54,7 @@ class Execution:
         git: GitState,
         *,
         kept: Imported | None = None,
+        hash_seed: str = "",
         lease: Callable[[], Lease] | None = None,
         alive: Callable[[str], bool] | None = None,
     ) -> None:
@@ -67,6 +68,7 @@ class Execution:
         self._plan = plan
         self._git = git
         self._kept = kept or Imported()
+        self._hash_seed = hash_seed
         self._lease = lease
         self._alive = alive or ledger.is_running
         self._workers = plan.workers
@@ -144,6 +146,7 @@ class Execution:
             self._plan.workers if self._plan.like else self._workers,
             self._kept.files,
             self._kept.paths,
+            self._hash_seed,
         )
 
     def _one(self, member: Member) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_mlops.errors import BadInput, MLOpsError
 from jupyter_mlops.project import Project
+from jupyter_mlops.views import to_text, view
 
 from .conftest import WriteNotebook, commit_customers
 
@@ -75,6 +76,44 @@ def test_a_run_is_executed_again_with_everything_that_was_kept(trained: Project)
     told = " ".join(found.ignored)
     for kind in ("memory addresses in cell 3", "times in cell 3", "run ids in cell 3", "fit_seconds"):
         assert kind in told
+
+
+def test_a_run_of_a_sweep_is_executed_again_with_its_hashes_and_edited_code_is_named(
+    project: Project, write_notebook: WriteNotebook
+) -> None:
+    """The order of sets follows from the hash seed, which warm kernels share and the repetition gets too."""
+    (project.root / "words.py").write_text("WORDS = {'b', 'a', 'c', 'd', 'e', 'f', 'g'}\n")
+    notebook = write_notebook(
+        project.root / "sets.ipynb",
+        "n = 0",
+        "import random\nimport jupyter_mlops as mlops\nfrom words import WORDS\nprint(list(WORDS), n)",
+        "mlops.log_metric('first', ord(list(WORDS)[0]))\nmlops.log_metric('n', n)",
+    )
+    runs = project.runs.execute(notebook, grid={"n": [1, 2, 3]}, workers=2)
+    assert [run.status for run in runs] == ["finished"] * 3, [run.error for run in runs]
+    (run,) = project.runs.execute(like=runs[1])
+    found = project.runs.reproduction(run)
+    assert found.verdict == "identical", (found.differing(), found.environment)
+    assert run.metrics["n"] == 2
+    (project.root / "words.py").write_text("WORDS = {'z'}\n")
+    (today,) = project.runs.execute(notebook, {"n": 2})
+    against = project.runs.reproduction(today, runs[1])
+    assert against.verdict == "differs"
+    assert [(one.name, one.agreement) for one in against.code] == [("words.py", "different")]
+
+
+def test_a_run_shows_what_made_it(trained: Project) -> None:
+    run = trained.runs.get("growth@latest")
+    text = " ".join(to_text(view(run)).split())
+    environment = run.environment()
+    for part in (
+        "What made it", "seed = 7", "1 file: notebooks/features.py", environment["python"],
+        "distributions",
+        f"numpy {environment['distributions']['numpy']}", "customers@v1", "local",
+    ):  # fmt: skip
+        assert part in text, part
+    assert environment["hash_seed"]
+    assert environment["sources"] == {"paths": ["notebooks"], "notes": []}
 
 
 def test_a_parameter_can_be_changed_and_that_is_said(trained: Project) -> None:

@@ -97,6 +97,9 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
     if running and sweep.detached and not any(run.status == "running" for run in runs):
         blocks = (Text(_QUEUED.format(id=sweep.id), "muted"), *(blocks if shown else ()))
     finished = [run for run in runs if run.status == "finished"]
+    if not running and metric and finished and not any(metric in run.metrics for run in finished):
+        logged = ", ".join(dict.fromkeys(name for run in finished for name in run.metrics))
+        blocks = (Text(f"no run logged '{metric}'; they logged {logged or 'nothing'}", "bad"), *blocks)
     if not running and metric and len(finished) > 1 and value.varying and metric in value.metric_names:
         blocks = (*blocks, Picture(value.plot("parallel")))
     tone: Tone = "bad" if value.failed else "good" if len(finished) == len(runs) else "plain"

@@ -125,6 +125,7 @@ def test_a_run_beyond_its_limit_fails_and_a_dead_kernel_gets_another(
     )
     assert f"run {fragile.id} finished" in told
     assert "no run logged 'auc'; they logged loss" in told
+    assert "no run logged 'auc'; they logged loss" in runs._repr_mimebundle_()["text/plain"]
     (alone,) = project.runs.execute(notebook, {"mood": "good"}, retries=0, limit="2m")
     assert (alone.status, alone.limit) == ("finished", 120.0)
     assert verbs(project, f"run:{dead.id}")[-1] == "run.failed"

@@ -22,6 +22,7 @@ DEFAULT_REMOTE = "default"
 ROLES = ("viewer", "contributor", "operator", "approver", "admin")
 _SECRET_KEY = re.compile(r"(token|password|passwd|secret|api_?key|credential)", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"(xox[abprs]-|xapp-|AKIA[0-9A-Z]{12}|://[^/\s:@]+:[^/\s@]+@)")
+_SCHEDULER = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/]+")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -160,6 +161,13 @@ class RemotePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Dask:
+    """Where runs go with ``--executor dask``: the address of the scheduler, or nothing."""
+
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One project's configuration as written in its file; ``remotes`` has the usual one as ``default``.
 
@@ -172,6 +180,7 @@ class Config:
     policy: Policy
     slack: Slack
     upkeep: bool = True
+    dask: Dask = Dask()
 
 
 def read_config(root: Path) -> Config:
@@ -191,7 +200,8 @@ def read_config(root: Path) -> Config:
 
 def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
     """Return the validated configuration of the TOML ``tables``."""
-    _known(tables, ("project", "people", "models", "aliases", "slack", "trust", "remotes", "data"), FILE)
+    sections = ("project", "people", "models", "aliases", "slack", "trust", "remotes", "data", "executors")
+    _known(tables, sections, FILE)
     project = _table(tables, "project", "project")
     _known(project, ("name", "store", "remote"), "[project]")
     name = _text(project.get("name", root.name), "[project] name")
@@ -229,6 +239,7 @@ def parse_config(tables: Mapping[str, Any], root: Path) -> Config:
             notebooks=_texts(slack.get("notebooks", ()), "[slack] notebooks"),
         ),
         upkeep=upkeep == "on",
+        dask=_dask(_table(tables, "executors", "executors")),
     )
 
 
@@ -314,6 +325,18 @@ def _store(setting: Any, root: Path) -> str:
         kind = text.partition("://")[0]  # the rest may hold a password
         raise BadConfig(f"the store's address begins with {kind}://", "write postgresql://… or a path")
     return str(root / Path(text).expanduser())
+
+
+def _dask(executors: Mapping[str, Any]) -> Dask:
+    _known(executors, ("dask",), "[executors]")
+    table = _table(executors, "dask", "executors.dask")
+    _known(table, ("address",), "[executors.dask]")
+    address = _text(table.get("address", ""), "[executors.dask] address")
+    if address and not _SCHEDULER.fullmatch(address):
+        raise BadConfig(
+            f"[executors.dask] address {address!r} is none of a Dask scheduler", "write tcp://HOST:8786"
+        )
+    return Dask(address)
 
 
 def _people(table: Mapping[str, Any]) -> People:

@@ -186,6 +186,16 @@ class Journal:
         tx.execute(_UPSERT_TAKEN, run=run, taken=json.dumps(taken, ensure_ascii=False))
         return more
 
+    def copy(self, run: str) -> dict[str, bytes]:
+        """Return the files of a run by name, for the project where the run is at home."""
+        return {name: (self._folder / name).read_bytes() for name in self._there().get(run, ())}
+
+    def add(self, files: Mapping[str, bytes]) -> None:
+        """Have files of a run that ``copy`` returned elsewhere; they are taken when it ends."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (self._folder / name).write_bytes(data)
+
     def relieve(self, run: str) -> None:
         """Take most of a long journal before the transaction that ends its run, which holds up others."""
         if sum(_size(self._folder / name) for name in self._there().get(run, ())) > _SLICE // 8:

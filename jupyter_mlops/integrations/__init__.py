@@ -1,0 +1,1 @@
+"""Integrations: adapters to other systems. Each is found by its entry point; nobody imports them."""

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -188,9 +189,16 @@ class LocalExecutor:
             died=error is not None and error.name == "KernelDied",
         )
 
+    def _rewritten(self, work: Path, task: Task) -> Iterator[str]:
+        """Say that the notebook's file is not what was executed, where that happened meanwhile."""
+        file = self._root / task.name
+        with suppress(OSError):
+            if file.stat().st_mtime_ns > (work / INPUT).stat().st_mtime_ns and _bytes(file) != task.notebook:
+                yield f"{task.name} changed while the run went on: the copy read before was executed"
+
     def _imported(self, work: Path, task: Task) -> Imported:
         if (found := collected(work)) is not None:
-            return found
+            return replace(found, notes=(*found.notes, *self._rewritten(work, task)))
         # the kernel died before it could record anything: what it would have imported
         read = {
             path: _bytes(self._root / path)

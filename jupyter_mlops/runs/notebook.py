@@ -18,6 +18,7 @@ from .plain import storable
 
 TAG = "parameters"
 _DATASET = re.compile(r"#\s*dataset\b")
+_TYPE = re.compile(r"#\s*type:\s*([^\s#]+)")
 _WORDS = {"int", "float", "bool", "str", "list", "dict"}
 _ALIKE = {
     "List": "list",
@@ -48,7 +49,8 @@ class Parameter:
 class Notebook:
     """A notebook as it was when it was read.
 
-    ``parameters`` is ``None`` where no cell is tagged ``parameters``.
+    ``parameters`` is ``None`` where no cell is tagged ``parameters``. ``overwritten`` are the names that a
+    further cell with that tag assigns.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Notebook:
     kernel: str
     codes: tuple[str, ...] = field(repr=False)
     parameters: Mapping[str, Parameter] | None
+    overwritten: frozenset[str] = frozenset()
 
     def defaults(self) -> dict[str, Any]:
         """Return the declared defaults that are written out in the cell."""
@@ -100,17 +103,15 @@ def read_notebook(path: Path, name: str) -> Notebook:
 def parse_notebook(data: bytes, name: str) -> Notebook:
     """Return the notebook that ``data`` holds; raises ``BadInput`` for what is none."""
     try:
-        document = json.loads(data)
+        document = _of_this_age(json.loads(data), data, name)
         cells = document["cells"]
         codes = [_source(cell) for cell in cells if cell["cell_type"] == "code"]
         information = document.get("metadata", {})
-        tagged = [
-            _source(cell)
-            for cell in cells
-            if cell["cell_type"] == "code" and TAG in cell.get("metadata", {}).get("tags", [])
-        ]
+        tagged = [_source(cell) for cell in cells if cell["cell_type"] == "code" and TAG in _tags(cell)]
         kernel = information.get("kernelspec", {})
         language = kernel.get("language") or information.get("language_info", {}).get("name") or "python"
+    except BadInput:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = "is empty" if not data.strip() else "is no notebook"
         hint = "save it in Jupyter once; notebooks of format 4 are executed"
@@ -118,7 +119,9 @@ def parse_notebook(data: bytes, name: str) -> Notebook:
     if str(language).lower() not in ("python", "ipython"):
         raise BadInput(f"{name} is written in {language}", "notebooks in Python are executed")
     parameters = _declared(tagged[0], name) if tagged else None
-    return Notebook(name, data, str(kernel.get("name") or "python3"), tuple(codes), parameters)
+    # parameters are injected behind the first tagged cell, as papermill does it
+    later = frozenset(name for code in tagged[1:] for name in _assigned(code))
+    return Notebook(name, data, str(kernel.get("name") or "python3"), tuple(codes), parameters, later)
 
 
 def check_kernel(notebook: Notebook) -> None:
@@ -140,6 +143,43 @@ def check_kernel(notebook: Notebook) -> None:
         )
 
 
+def _of_this_age(document: Any, data: bytes, name: str) -> Any:
+    """Return a notebook's document in format 4; older ones are read as Jupyter reads them."""
+    age = document.get("nbformat", 4)
+    if not isinstance(age, int) or age > 4:
+        raise BadInput(f"{name} is a notebook of format {age}", "notebooks up to format 4 are executed")
+    if age == 4:
+        return document
+    import nbformat
+
+    try:
+        return nbformat.reads(data.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as error:  # of the many ways in which a document of 2013 can be broken, each its own
+        raise BadInput(
+            f"{name} is a notebook of format {age} that cannot be read", "save it in Jupyter once"
+        ) from error
+
+
+def _tags(cell: Mapping[str, Any]) -> list[Any]:
+    tags = cell.get("metadata", {}).get("tags", [])
+    return tags if isinstance(tags, list) else []
+
+
+def _assigned(code: str) -> set[str]:
+    """Return the names that ``code`` assigns at top level; nothing where it cannot be read."""
+    try:
+        tree = ast.parse(without_magics(code))
+    except SyntaxError:
+        return set()
+    targets: list[ast.expr] = []
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            targets += statement.targets
+        elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
+            targets.append(statement.target)
+    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
 def _source(cell: Mapping[str, Any]) -> str:
     source = cell["source"]
     return "".join(source) if isinstance(source, list) else str(source)
@@ -157,7 +197,8 @@ def _declared(code: str, name: str) -> dict[str, Parameter]:
     comments = _comments(cleaned)
     found: dict[str, Parameter] = {}
     for statement in tree.body:
-        dataset = bool(_DATASET.match(comments.get(statement.end_lineno or 0, "")))
+        comment = comments.get(statement.end_lineno or 0, "")
+        dataset = bool(_DATASET.search(comment)) if _TYPE.match(comment) else bool(_DATASET.match(comment))
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             default = UNKNOWN if statement.value is None else _literal(statement.value)
             word, optional = _annotated(statement.annotation)
@@ -168,11 +209,13 @@ def _declared(code: str, name: str) -> dict[str, Parameter]:
             )
         elif isinstance(statement, ast.Assign):
             default = _literal(statement.value)
+            told, optional = _commented(comment)
             for target in statement.targets:
                 for node in ast.walk(target):
                     if isinstance(node, ast.Name):
                         value = default if node is target else UNKNOWN
-                        found[node.id] = Parameter(node.id, _type_of(value), value is None, value, dataset)
+                        word = (told if node is target else "") or _type_of(value)
+                        found[node.id] = Parameter(node.id, word, optional or value is None, value, dataset)
     return found
 
 
@@ -218,6 +261,17 @@ def _annotated(node: ast.expr) -> tuple[str, bool]:
             return (words.pop() if len(words) == 1 else ""), False
         return _annotated(node.value)
     return "", False
+
+
+def _commented(comment: str) -> tuple[str, bool]:
+    """Return the type that a comment such as ``# type: float  the learning rate`` declares."""
+    match = _TYPE.match(comment)
+    if match is None:
+        return "", False
+    try:
+        return _annotated(ast.parse(match.group(1), mode="eval").body)
+    except SyntaxError:
+        return "", False
 
 
 def _either(parts: list[ast.expr]) -> tuple[str, bool]:

@@ -31,6 +31,8 @@ Grid = tuple[tuple[str, tuple[Any, ...]], ...]
 def check_known(notebook: Notebook, names: Iterable[str]) -> None:
     """Raise ``BadInput`` unless the notebook declares each of ``names``."""
     for name in names:
+        if not str(name).isidentifier():
+            raise BadInput(f"'{name}' is no name that Python code can use", "parameters are variables")
         if notebook.parameters is None:
             raise BadInput(
                 f"{notebook.name} has no parameters cell, so '{name}' cannot be set",
@@ -40,6 +42,11 @@ def check_known(notebook: Notebook, names: Iterable[str]) -> None:
             declared = ", ".join(notebook.parameters) or "none"
             hint = close_matches(str(name), notebook.parameters, f"it declares {declared}")
             raise BadInput(f"{notebook.name} declares no parameter '{name}'", hint)
+        if name in notebook.overwritten:
+            raise BadInput(
+                f"a second cell of {notebook.name} tagged 'parameters' would overwrite '{name}'",
+                "keep the tag on one cell",
+            )
 
 
 def typed(parameter: Parameter, value: Any) -> Any:

@@ -100,6 +100,9 @@ class Models:
     def _registered(self, name: str, run: Run | None, saved: SavedModel) -> ModelVersion:
         author = self._people.actor.name if run is None else run.actor
         with self._people.write(Role.CONTRIBUTOR) as transaction:
+            there = "SELECT id FROM runs WHERE id = :id AND removed_at IS NULL"
+            if run is not None and transaction.one(there, id=run.id) is None:
+                raise NotFound(f"run {run.id} was removed", f"`mlops runs restore {run.id}` brings it back")
             known = transaction.one(
                 "SELECT * FROM model_versions WHERE model = :model AND digest = :digest "
                 "AND COALESCE(run, '') = :run ORDER BY number",

@@ -144,12 +144,14 @@ class Roster:
         with self._people.write(Role.CONTRIBUTOR) as tx:
             sweep = self._ledger.sweep(tx, id)
             rows = tx.all(
-                "SELECT id, position, status, started_at, injected, tries, pruned_step FROM runs "
+                "SELECT id, position, status, started_at, injected, tries, pruned_step, removed_at FROM runs "
                 "WHERE sweep = :id ORDER BY number",
                 id=id,
             )
-            done = {row["position"] for row in rows if _settled(row)}
             newest = {row["position"]: row for row in rows}
+            done = {row["position"] for row in rows if _settled(row)}
+            # what somebody removed is not wanted
+            done |= {position for position, row in newest.items() if row["removed_at"]}
             left = [row for position, row in sorted(newest.items()) if position not in done]
             missing = int(sweep["size"]) - len(newest) + len(left)
             if not missing and sweep["status"] == "finished":

@@ -89,6 +89,37 @@ def test_a_sweep_goes_and_comes_back_as_one(project: Project, write_notebook) ->
     assert len(project.runs.sweep(sweep.id)) == 1
 
 
+def test_what_was_removed_of_a_sweep_is_not_executed_again(project: Project, write_notebook) -> None:
+    notebook = write_notebook(project.root / "train.ipynb", "C = 1", "assert C < 2")
+    sweep = project.runs.execute(notebook, grid={"C": [1, 2, 3]}, workers=2)
+    failed = list(sweep.failed)
+    assert len(failed) == 2
+    project.runs.remove(failed[0].id)
+    again = project.runs.resume(sweep.id)
+    assert sorted(run.parameters["C"] for run in again) == [1, failed[1].parameters["C"]]
+    assert len(project.runs.search("parameters.C > 1", limit=None)) == 2
+
+
+def test_no_model_is_made_of_a_run_that_is_removed_meanwhile(make_project, as_actor) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    project = make_project()
+    with project.runs.start("churn") as run:
+        model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+        run.log_model(model, input_example=[[0.0]])
+    found = project.runs.get(run.id)
+    save = project.models.files.saved
+
+    def removed_meanwhile(digest: str):
+        as_actor(project, "ann@example.com").runs.remove(found.id)
+        return save(digest)
+
+    project.models.files.saved = removed_meanwhile
+    with pytest.raises(NotFound, match=f"run {run.id} was removed"):
+        project.models.register("churn-model", run.id)
+    assert project.models.list() == ()
+
+
 def test_gc_frees_a_removed_run_after_the_grace_and_then_it_cannot_come_back(make_project) -> None:
     project = make_project()
     note = project.root / "notes.bin"

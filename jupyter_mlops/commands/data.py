@@ -48,15 +48,19 @@ def list_(project: Project) -> Any:
 
 @verb("data versions", role=Role.VIEWER, chat=True)
 @click.argument("name", type=DATASET)
-def versions(project: Project, name: str) -> Any:
+@click.option("--all", "every", is_flag=True, help="Those that were removed, too.")
+def versions(project: Project, name: str, every: bool) -> Any:
     """List the versions of dataset NAME."""
-    return Listing("versions", project.datasets.versions(name))
+    return Listing("versions", project.datasets.versions(name, removed=every))
 
 
 @verb("data show", role=Role.VIEWER, chat=True)
 @click.argument("ref", type=DATA_REF)
 def show(project: Project, ref: str) -> Any:
-    """Show one version: its size, its columns and a small profile of each."""
+    """Show one version: its size, its files or columns and a small profile of each.
+
+    REF is NAME@v2, NAME@ALIAS, or NAME for the latest version.
+    """
     return project.datasets.get(ref).describe()
 
 
@@ -90,7 +94,10 @@ def diff(
     rows: int,
     every: bool,
 ) -> Any:
-    """Compare version A with version B: files, columns, rows, changed values and shifts."""
+    """Compare version A with version B: files, columns, rows, changed values and shifts.
+
+    A and B are NAME@v2, NAME@ALIAS, or NAME for the latest version.
+    """
     kept = None if every else rows
     return project.datasets.diff(before, after, key=list(key) or None, tolerance=tolerance, rows=kept)
 
@@ -98,9 +105,16 @@ def diff(
 @verb("data alias", role=Role.CONTRIBUTOR)
 @click.argument("ref", type=DATA_REF)
 @click.argument("alias", type=ALIAS)
-def alias(project: Project, ref: str, alias: str) -> Any:
-    """Point ALIAS of the dataset at the version REF."""
-    return project.datasets.alias(ref, alias)
+@click.option("--reason", default="", metavar="TEXT", help="Why it moves.")
+@click.option("--remove", "away", is_flag=True, help="Take the alias away instead; REF is the dataset.")
+def alias(project: Project, ref: str, alias: str, reason: str, away: bool) -> Any:
+    """Point ALIAS of the dataset at the version REF.
+
+    Aliases travel with push and pull; that one was taken away does not.
+    """
+    if away:
+        return project.datasets.unalias(ref.partition("@")[0], alias, reason)
+    return project.datasets.alias(ref, alias, reason)
 
 
 @verb("data lineage", role=Role.VIEWER, chat=True)
@@ -126,7 +140,10 @@ def lineage(project: Project, ref: str) -> Any:
     help="Replace what is there, too, if no version holds it; such files are moved to PATH.replaced.",
 )
 def checkout(project: Project, ref: str, path: str | None, link: bool, force: bool) -> Any:
-    """Write the version REF as files, byte for byte."""
+    """Write the version REF as files, byte for byte.
+
+    REF is NAME@v2, NAME@ALIAS, or NAME for the latest version.
+    """
     version = project.datasets.get(ref)
     written = version.check_out(path, link=link, force=force)
     note = f"written to {written.path}"

@@ -22,7 +22,10 @@ _remote = click.option(
 @click.argument("ref", type=DATA_REF, required=False)
 @_remote
 def push(project: Project, ref: str | None, remote: str | None) -> Any:
-    """Bring to a remote what it lacks of REF: a version, all versions of a dataset, or everything."""
+    """Bring to a remote what it lacks of REF: a version, all versions of a dataset, or everything.
+
+    REF is NAME@v2, NAME@ALIAS, or NAME for all versions. The aliases of what is pushed go with it.
+    """
     return project.datasets.push(ref, remote)
 
 
@@ -30,7 +33,10 @@ def push(project: Project, ref: str | None, remote: str | None) -> Any:
 @click.argument("ref", type=DATA_REF, required=False)
 @_remote
 def pull(project: Project, ref: str | None, remote: str | None) -> Any:
-    """Fetch from a remote what is not here of REF: a version, all versions of a dataset, or everything."""
+    """Fetch from a remote what is not here of REF: a version, all versions of a dataset, or everything.
+
+    REF is NAME@v2, NAME@ALIAS, or NAME for all versions, as the remote calls them. Aliases come with it.
+    """
     return project.datasets.pull(ref, remote)
 
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 KIND = "data"
 WORTH_COMPACTING = 1 << 20  # bytes of a version that are worth comparing with its predecessor's
 Observer = Callable[[DatasetVersion], None]
-# the service's method list hides the type from its annotations
+# the service's methods list and aliases hide what they are called like from its annotations
 _Numbers = dict[int, str]
+_Moves = tuple[aliases.AliasMove, ...]
 
 
 def _nothing() -> None:
@@ -145,6 +146,9 @@ class Datasets:
         known = aliases.of(self._store, KIND, parsed.name)
         if parsed.alias not in known:
             hint = f"its aliases: {', '.join(known)}" if known else "it has no aliases; latest always works"
+            if str(parsed.alias).isdecimal():
+                hint = f"versions are written {parsed.name}@v{parsed.alias}"
+                raise NotFound(f"{parsed.name} has no alias '{parsed.alias}'", hint)
             raise NotFound(
                 f"{parsed.name} has no alias '{parsed.alias}'", close_matches(str(parsed.alias), known, hint)
             )
@@ -167,11 +171,12 @@ class Datasets:
             found.append(Dataset(name, latest, counted.get(name, 1), pointing.get(name, {}), latest.key))
         return tuple(found)
 
-    def versions(self, name: str) -> tuple[DatasetVersion, ...]:
-        """Return the versions of one dataset, the newest first."""
+    def versions(self, name: str, removed: bool = False) -> tuple[DatasetVersion, ...]:
+        """Return the versions of one dataset, the newest first; with ``removed``, also those that are hidden."""
         name = parse_ref(name, KIND).name
-        self._numbers(name)
-        return self._line(name)
+        if not removed or not facts.numbers(self._store, name):
+            self._numbers(name)
+        return self._line(name, removed)
 
     def diff(
         self,
@@ -203,14 +208,19 @@ class Datasets:
         """Return what the version came from and what was made of it: versions, runs and models."""
         return lineage_of(self.get(ref), self._store, self._links)
 
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the aliases of a dataset and the numbers they point at."""
+        return aliases.of(self._store, KIND, name)
+
     def alias(self, ref: str | DatasetVersion, alias: str, reason: str = "") -> DatasetVersion:
         """Point ``alias`` at the version that ``ref`` names and return it; every move is kept."""
         check_alias(alias)
         version = self.get(ref)
         with self._people.write(Role.CONTRIBUTOR) as transaction:
             _check_there(transaction, version)
-            if aliases.holder(transaction, KIND, version.name, alias) != version.number:
-                previous = aliases.move(transaction, KIND, version.name, alias, version.number, reason)
+            previous = aliases.holder(transaction, KIND, version.name, alias)
+            if previous != version.number:
+                aliases.move(transaction, KIND, version.name, alias, version.number, reason)
                 transaction.event(
                     "data.aliased",
                     f"data:{version.ref}",
@@ -219,9 +229,28 @@ class Datasets:
                     number=version.number,
                     previous=previous,
                 )
-        return self._version(version.name, version.number)
+        note = f"{alias} points at it already"
+        if previous != version.number:
+            note = f"{alias} moved here from v{previous}" if previous else f"{alias} points at it now"
+        return replace(self._version(version.name, version.number), note=note)
 
-    def history(self, name: str, alias: str) -> tuple[aliases.AliasMove, ...]:
+    def unalias(self, name: str, alias: str, reason: str = "") -> DatasetVersion:
+        """Take an alias away and return the version that it pointed at; its history is kept."""
+        version = self.get(f"{parse_ref(name, KIND).name}@{alias}")
+        check_alias(alias)
+        with self._people.write(Role.CONTRIBUTOR) as transaction:
+            aliases.remove(transaction, KIND, version.name, alias, reason)
+            transaction.event(
+                "data.unaliased",
+                f"data:{version.ref}",
+                name=version.name,
+                alias=alias,
+                previous=version.number,
+            )
+        note = f"{alias} points at it no more"
+        return replace(self._version(version.name, version.number), note=note)
+
+    def history(self, name: str, alias: str) -> _Moves:
         """Return every move of one alias of a dataset, the newest first."""
         name = parse_ref(name, KIND).name
         self._numbers(name)
@@ -485,10 +514,11 @@ class Datasets:
             raise _removed(f"{name}@v{newest}", found[newest])
         return found
 
-    def _line(self, name: str) -> tuple[DatasetVersion, ...]:
+    def _line(self, name: str, removed: bool) -> tuple[DatasetVersion, ...]:
         pointing = aliases.of(self._store, KIND, name)
+        which = "" if removed else "AND v.removed_at IS NULL "
         rows = self._store.all(
-            f"{facts.VERSIONS} WHERE v.dataset = :name AND v.removed_at IS NULL ORDER BY v.number DESC",
+            f"{facts.VERSIONS} WHERE v.dataset = :name {which}ORDER BY v.number DESC",
             name=name,
         )
         return tuple(self._from_row(row, pointing) for row in rows)

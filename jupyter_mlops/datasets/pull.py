@@ -29,19 +29,23 @@ class Pull:
         self._remote = remote
         self._download: Download = Download(there, objects)
 
-    def run(self, ref: Ref | None) -> Transfer:
-        """Pull what ``ref`` names and return what was done; what is whole there arrives."""
-        version = self._incomplete(ref) if ref is not None else None
+    def run(self, ref: Ref | None, as_there: bool = False) -> Transfer:
+        """Pull what ``ref`` names and return what was done; what is whole there arrives.
+
+        ``as_there`` says that its number is the remote's; else a version here that lacks bytes comes first.
+        """
+        version = self._incomplete(ref) if ref is not None and not as_there else None
         if version is not None:
             return self._done([self._bytes_of(version)])
         refs = refs_of(self._there, "" if ref is None else shipped.folder_of(ref.name))
         found = self._selected(refs, ref)
         arrived = self._arrived(found)
         wanted = [each for each in found if each[0].ref not in arrived]
-        absent = self._objects.missing({version.digest for version, _ in found if version.ref in arrived})
+        there = {ref for ref, moved in arrived.items() if moved.state == "known"}
+        absent = self._objects.missing({version.digest for version, _ in found if version.ref in there})
         # folders are kept last, so what has its top one is whole, unless the store was damaged since
         named = ref is not None and not ref.bare
-        wanted += [(each, 0) for each, _ in found if each.ref in arrived and (named or each.digest in absent)]
+        wanted += [(each, 0) for each, _ in found if each.ref in there and (named or each.digest in absent)]
         fetched, failure = as_far_as_possible(wanted, self._fetch)
         for each, times in fetched:
             if times:
@@ -59,13 +63,15 @@ class Pull:
     def _arrived(self, found: Sequence[tuple[Shipped, int]]) -> dict[str, Moved]:
         """Return those of the remote's versions that are known here, by what they are called there."""
         names = {version.name for version, _ in found}
-        known = {name: by_content(self._versions.known(name)) for name in names}
+        lines = {name: self._versions.known(name) for name in names}
+        known = {name: by_content(line) for name, line in lines.items()}
+        removed = {f"{name}@v{number}" for name, line in lines.items() for number, *_, gone in line if gone}
         arrived = {}
         for version, times in found:
             numbers = known[version.name].get(version.content, [])
             if len(numbers) >= times:
                 here = f"{version.name}@v{numbers[times - 1]}"
-                arrived[version.ref] = Moved(here, version.ref, "known")
+                arrived[version.ref] = Moved(here, version.ref, "removed" if here in removed else "known")
         return arrived
 
     def _incomplete(self, ref: Ref) -> DatasetVersion | None:

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ..config import DEFAULT_REMOTE, FILE, RemotePlace, check_remote_name
 from ..errors import BadConfig, BadInput, Conflict, MLOpsError, NotFound, close_matches
 from ..objects import Batch, Objects
 from ..people import Members, Role
-from ..refs import parse_ref
+from ..refs import Ref, parse_ref
 from .transfer import Moved, Remote, Transfer
 from .version import DatasetVersion
 
@@ -115,6 +116,7 @@ class Remotes:
         """Bring to a remote what it lacks of one version, of all of a dataset (a name), or of everything."""
         self._people.require(Role.CONTRIBUTOR)
         from .push import Push, chosen_by
+        from .sharing import Sharing
 
         name = self._name(remote)
         chosen = chosen_by(versions, ref)
@@ -123,6 +125,7 @@ class Remotes:
             there.refresh()
             there.mend()
             done = Push(there, versions, self._objects, name).run(chosen, self._told)
+            done = replace(done, aliases=Sharing(there, versions, name).push(done.numbers))
         versions.note_there(self._places[name].url, done.numbers)
         return done
 
@@ -133,12 +136,21 @@ class Remotes:
         self._people.require(Role.VIEWER)
         name = self._name(remote)
         from .pull import Pull
+        from .sharing import Sharing
 
+        renamed = False
         parsed = None if ref is None else parse_ref(ref if isinstance(ref, str) else ref.ref, KIND)
         with self._objects.holding(), self._opened(name, self._places[name]) as there:
             there.open()
             there.refresh()
-            done = Pull(there, versions, self._objects, name).run(parsed)
+            sharing = Sharing(there, versions, name)
+            if parsed is not None and parsed.alias not in (None, "latest"):
+                number = sharing.target(parsed.name, str(parsed.alias))
+                parsed = parsed if number is None else Ref(parsed.name, number)
+                renamed = number is not None
+            done = Pull(there, versions, self._objects, name).run(parsed, as_there=renamed)
+            names = [parsed.name] if parsed is not None else [name for name, _ in done.numbers]
+            done = replace(done, aliases=sharing.pull(names))
         versions.note_there(self._places[name].url, done.numbers)
         return done
 

@@ -30,8 +30,8 @@ class Remote(Value):
 class Moved:
     """One version of a transfer: what it is called here and there, and what became of it.
 
-    ``state`` is ``"pushed"``, ``"pulled"``, ``"fetched"`` (only its bytes were missing) or ``"known"`` (both
-    sides had it already).
+    ``state`` is ``"pushed"``, ``"pulled"``, ``"fetched"`` (only its bytes were missing), ``"known"`` (both
+    sides had it already) or ``"removed"`` (it was removed here, and a pull does not bring it back).
     """
 
     here: str
@@ -45,8 +45,21 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedAlias:
+    """One alias of a transfer, the numbers it points at here and there.
+
+    ``state`` is ``"pushed"``, ``"pulled"``, or ``"differs"`` where it was moved on either side and stays so.
+    """
+
+    ref: str
+    here: int | None
+    there: int | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer(Value):
-    """What one push or pull did: its versions, and how many bytes it moved."""
+    """What one push or pull did: its versions, how many bytes it moved, and which aliases."""
 
     direction: str
     remote: str
@@ -54,11 +67,12 @@ class Transfer(Value):
     versions: tuple[Moved, ...]
     bytes: int
     note: str = ""
+    aliases: tuple[SharedAlias, ...] = ()
 
     @property
     def moved(self) -> tuple[Moved, ...]:
         """The versions that were not on both sides already."""
-        return tuple(version for version in self.versions if version.state != "known")
+        return tuple(version for version in self.versions if version.state not in ("known", "removed"))
 
     @property
     def renumbered(self) -> tuple[Moved, ...]:
@@ -89,4 +103,5 @@ class Transfer(Value):
             "versions": [asdict(version) for version in self.versions],
             "bytes": self.bytes,
             "note": self.note,
+            "aliases": [asdict(alias) for alias in self.aliases],
         }

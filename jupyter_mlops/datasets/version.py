@@ -14,6 +14,7 @@ from ..value import Value
 if TYPE_CHECKING:
     import polars as pl
 
+    from ..objects import Entry
     from .lineage import Lineage
 
 Scalar = int | float | str
@@ -133,6 +134,8 @@ class Content(Protocol):
 
     def tables(self, version: DatasetVersion) -> tuple[str, ...]: ...
 
+    def files(self, version: DatasetVersion) -> tuple[Entry, ...]: ...
+
     def form(self, version: DatasetVersion, path: str | None) -> Form: ...
 
     def scan(
@@ -221,7 +224,13 @@ class DatasetVersion(Value):
                 self._described()
             except BadInput as error:  # what cannot be read as a table can be shown all the same
                 problem = str(error)
-        return Description(self, problem, self._content.lineage(self) if self._content else None)
+        lineage = self._content.lineage(self) if self._content else None
+        files = self.contents() if self.kind == "folder" and self._content else ()
+        return Description(self, problem, lineage, files)
+
+    def contents(self) -> tuple[Entry, ...]:
+        """Return the files of the version, each with its path, size and digest."""
+        return self._bound().files(self)
 
     def form(self, path: str | None = None) -> Form:
         """Return how the version, or the file ``path`` of a folder, reads as a table."""
@@ -344,11 +353,16 @@ class Description(Value):
     version: DatasetVersion
     problem: str = ""
     lineage: Lineage | None = None
+    files: tuple[Entry, ...] = ()
 
     @property
     def ref(self) -> str:
         """How to name the version."""
         return self.version.ref
+
+    def load(self, format: str | None = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the content of the version, as its own ``load`` does."""
+        return self.version.load(format, columns)
 
     @property
     def path(self) -> str:
@@ -356,8 +370,9 @@ class Description(Value):
         return self.version.path
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the version as JSON-ready types, its profile included."""
-        return self.version.to_dict()
+        """Return the version as JSON-ready types, its profile and the files of a folder included."""
+        files = [{"path": one.path, "size": one.size, "digest": one.digest} for one in self.files]
+        return self.version.to_dict() | {"contents": files}
 
 
 @dataclass(frozen=True, slots=True)

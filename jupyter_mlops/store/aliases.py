@@ -14,7 +14,10 @@ from .store import Store, Transaction
 
 @dataclass(frozen=True, slots=True)
 class AliasMove(Value):
-    """One move of an alias: to ``number`` from ``previous`` (``None``: it was new), by whom and why."""
+    """One move of an alias: to ``number`` from ``previous`` (``None``: it was new), by whom and why.
+
+    ``number`` is 0 where the alias was taken away.
+    """
 
     alias: str
     number: int
@@ -48,6 +51,34 @@ def move(
         alias=alias,
         number=number,
     )
+    _keep(transaction, kind, name, alias, number, previous, reason, approval)
+    return previous
+
+
+def remove(transaction: Transaction, kind: str, name: str, alias: str, reason: str = "") -> int | None:
+    """Take an alias away and return the version it pointed at, ``None`` where there was no such alias."""
+    previous = holder(transaction, kind, name, alias)
+    if previous is not None:
+        transaction.execute(
+            "DELETE FROM aliases WHERE kind = :kind AND name = :name AND alias = :alias",
+            kind=kind,
+            name=name,
+            alias=alias,
+        )
+        _keep(transaction, kind, name, alias, 0, previous, reason, None)
+    return previous
+
+
+def _keep(
+    transaction: Transaction,
+    kind: str,
+    name: str,
+    alias: str,
+    number: int,
+    previous: int | None,
+    reason: str,
+    approval: str | None,
+) -> None:
     newest = transaction.one("SELECT MAX(seq) AS seq FROM alias_moves")
     transaction.insert(
         "alias_moves",
@@ -62,7 +93,6 @@ def move(
         reason=reason,
         approval=approval,
     )
-    return previous
 
 
 def holder(source: Store | Transaction, kind: str, name: str, alias: str) -> int | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..datasets import ColumnProfile, Dataset, DatasetVersion, Description, Findings, Lineage
+from ..objects import Entry
 from ..store.aliases import AliasMove
 from . import formats
 from .dispatch import Column, listed, listing, view, when
 from .lineage import neighbours
 from .view import Block, Cell, Heading, Table, Text, View, facts, table
 
-_MOST_COLUMNS = 60
+_MOST_COLUMNS, _MOST_FILES = 60, 50
 
 
 @view.register
@@ -33,7 +35,9 @@ def _(description: Description) -> View:
         if sampled:
             rows = formats.count(sampled, "evenly spaced row")
             blocks.append(Text(f"Distinct values and shapes are taken from {rows}.", "muted"))
-    elif found is not None:
+    if description.files:
+        blocks += [Heading("Files"), _files(description.files)]
+    elif found is not None and not found.profile:
         blocks.append(table(("column", "type"), ((column.name, column.type) for column in found.columns)))
     if found is not None:
         blocks += [Text(note, "muted") for note in found.notes]
@@ -120,11 +124,12 @@ def _datasets(items: Sequence[Dataset]) -> View:
 
 @listing("versions", DatasetVersion)
 def _versions(items: Sequence[DatasetVersion]) -> View:
-    return listed(
+    shown = listed(
         "version",
         items,
         [
-            Column("version", lambda one: Cell(one.ref, link=one.path)),
+            Column("version", lambda one: Cell(one.ref, link="" if one.removed else one.path)),
+            Column("removed (UTC)", lambda one: when(one.removed)),
             Column("rows", _rows, numeric=True),
             Column("columns", _columns, numeric=True),
             Column("size", lambda one: formats.size(one.bytes), numeric=True),
@@ -136,6 +141,13 @@ def _versions(items: Sequence[DatasetVersion]) -> View:
         ],
         path=f"data/{items[0].name}" if items else "data",
     )
+    numbers = {one.number for one in items}
+    if not items or len({one.name for one in items}) > 1 or len(numbers) == max(numbers):
+        return shown
+    gaps = [f"v{number}" for number in range(1, max(numbers)) if number not in numbers]
+    more = f" and {formats.number(len(gaps) - 5)} more" if len(gaps) > 5 else ""
+    said = f"Not shown: {', '.join(gaps[:5])}{more}, removed or not pulled; `--all` shows removed ones."
+    return replace(shown, blocks=(*shown.blocks, Text(said, "muted")))
 
 
 @listing("alias moves", AliasMove)
@@ -156,6 +168,8 @@ def _moves(items: Sequence[AliasMove]) -> View:
 
 
 def _move(move: AliasMove) -> str:
+    if not move.number:
+        return f"v{move.previous} → taken away"
     return f"v{move.previous} → v{move.number}" if move.previous is not None else f"→ v{move.number}"
 
 
@@ -194,6 +208,15 @@ def _profile(found: Findings) -> Table:
         ),
         numeric=("missing", "distinct"),
         more=max(len(found.profile) - _MOST_COLUMNS, 0),
+    )
+
+
+def _files(files: Sequence[Entry]) -> Table:
+    return table(
+        ("file", "size"),
+        ((one.path, formats.size(one.size)) for one in files[:_MOST_FILES]),
+        numeric=("size",),
+        more=max(len(files) - _MOST_FILES, 0),
     )
 
 

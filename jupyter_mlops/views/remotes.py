@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..datasets.transfer import Moved, Remote, Transfer
+from ..datasets.transfer import Moved, Remote, SharedAlias, Transfer
 from . import formats
 from .dispatch import Column, listed, listing, tabled, view
 from .view import Block, Cell, Text, View, facts
 
 _MOST_NUMBERS = 3  # told in words
-_PULLED = {"pulled": "new here", "fetched": "its bytes were missing here", "known": "here already"}
+_PULLED = {
+    "pulled": "new here",
+    "fetched": "its bytes were missing here",
+    "known": "here already",
+    "removed": "removed here",
+}
 _PUSHED = {"pushed": "new there", "known": "there already"}
 
 
@@ -47,11 +52,26 @@ def _(value: Transfer) -> View:
     there = f"{'to' if value.direction == 'push' else 'from'} {value.remote}"
     title = f"{value.direction} {there}"
     blocks: list[Block] = [Text(value.note, "warning")] if value.note else []
+    for one in value.versions:
+        if one.state == "removed":
+            hint = f"{one.here} was removed here; `mlops data restore {one.here}` brings it back."
+            blocks.append(Text(hint, "warning"))
     if value.renumbered:
         blocks.append(Text(_numbers(value), "warning"))
+    for state, tone in (("differs", "warning"), (value.direction + "ed", "plain")):
+        blocks += [Text(_alias(value, one), tone) for one in value.aliases if one.state == state]  # type: ignore[arg-type]  # a tone
     blocks.append(facts(("moved", formats.size(value.bytes)), ("remote", Cell(value.address, "code"))))
     if value.versions:
-        shown = sorted(value.versions, key=lambda one: one.state == "known")
+        shown = [one for one in value.versions if one.state != "known" or one.renumbered]
+        quiet = len(value.versions) - len(shown)
+        if quiet:
+            where = "there" if value.direction == "push" else "here"
+            also = " more" if shown else ""
+            was = "was" if quiet == 1 else "were"
+            blocks.append(
+                Text(f"{formats.count(quiet, f'{also} version'.strip())} {was} {where} already.", "muted")
+            )
+    if value.versions and shown:
         blocks.append(
             tabled(
                 shown,
@@ -67,7 +87,7 @@ def _(value: Transfer) -> View:
     return View(
         title,
         f"{title} · {_summary(value)}",
-        "warning" if value.note or value.renumbered else "plain",
+        "warning" if value.note or value.renumbered or _differing(value) else "plain",
         tuple(blocks),
         value.path,
     )
@@ -80,6 +100,21 @@ def _summary(value: Transfer) -> str:
     first, *others = value.renumbered
     more = f", and {formats.number(len(others))} more" if others else ""
     return f"{_pair(value.direction, first)}{more} · {told}"
+
+
+def _alias(value: Transfer, one: SharedAlias) -> str:
+    """Return what became of an alias."""
+    if one.state == "pushed":
+        return f"{one.ref} points at v{one.there} there now."
+    if one.state == "pulled":
+        return f"{one.ref} points at v{one.here} here now."
+    here = f"v{one.here} here" if one.here else "nothing here"
+    there = f"v{one.there} there" if one.there else "another version there"
+    if value.direction == "push":
+        return (
+            f"{one.ref} is {here} and {there}, where it was moved meanwhile: pull first, then push decides."
+        )
+    return f"{one.ref} is {here} and {there}: it stays so; `mlops data push` brings yours there."
 
 
 def _pair(direction: str, one: Moved) -> str:
@@ -99,15 +134,23 @@ def _numbers(value: Transfer) -> str:
     )
 
 
+def _differing(value: Transfer) -> list[SharedAlias]:
+    return [one for one in value.aliases if one.state == "differs"]
+
+
 def _moved(value: Transfer) -> str:
     moved = value.moved
+    shared = formats.count(sum(one.state != "differs" for one in value.aliases), "alias", "aliases")
+    if not moved and not shared.startswith("0"):
+        return shared
     if not moved:
         return (
             "nothing to do, all of it is there"
             if value.direction == "push"
             else "nothing to do, all of it is here"
         )
-    return f"{formats.count(len(moved), 'version')} · {formats.size(value.bytes)}"
+    told = f"{formats.count(len(moved), 'version')} · {formats.size(value.bytes)}"
+    return told if shared.startswith("0") else f"{told} · {shared}"
 
 
 def _state(direction: str, moved: Moved) -> str:

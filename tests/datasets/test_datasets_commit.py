@@ -15,6 +15,7 @@ import pytest
 
 from jupyter_mlops.errors import BadInput, NotFound, Refused, SourceChanged
 from jupyter_mlops.project import Project, open_project
+from jupyter_mlops.views import to_text, view
 
 CSV = "id,zip,age\n1,00123,40\n2,04711,\n3,99999,31\n"
 
@@ -204,6 +205,75 @@ def test_an_alias_moves_and_its_history_is_kept(project: Project, customers: Pat
     for reserved in ("latest", "v3", "no spaces"):
         with pytest.raises(BadInput):
             project.datasets.alias("customers", reserved)
+
+
+def test_an_alias_says_where_it_was_and_can_be_taken_away(project: Project, customers: Path) -> None:
+    project.datasets.commit("customers", customers)
+    customers.write_text(CSV + "9,00007,1\n")
+    project.datasets.commit("customers", customers)
+    assert project.datasets.alias("customers@v1", "golden").note == "golden points at it now"
+    moved = project.datasets.alias("customers@v2", "golden", "better")
+    assert moved.note == "golden moved here from v1"
+    assert project.datasets.alias("customers@v2", "golden").note == "golden points at it already"
+    project.datasets.unalias("customers", "golden", "wrong")
+    with pytest.raises(NotFound, match="no alias 'golden'"):
+        project.datasets.get("customers@golden")
+    moves = project.datasets.history("customers", "golden")
+    assert [(move.number, move.previous, move.reason) for move in moves] == [
+        (0, 2, "wrong"),
+        (2, 1, "better"),
+        (1, None, ""),
+    ]
+    assert "v2 → taken away" in to_text(view(moves))
+    with pytest.raises(NotFound):
+        project.datasets.unalias("customers", "golden")
+    project.datasets.remove("customers@v2")
+
+
+def test_removed_versions_are_not_hidden_without_a_word(project: Project, customers: Path) -> None:
+    for number in range(3):
+        customers.write_text(CSV + f"9,00007,{number}\n")
+        project.datasets.commit("customers", customers)
+    assert "--all" not in to_text(view(project.datasets.versions("customers")))
+    project.datasets.remove("customers@v2")
+    left = project.datasets.versions("customers")
+    assert [version.number for version in left] == [3, 1]
+    assert "Not shown: v2, removed or not pulled; `--all` shows" in " ".join(to_text(view(left)).split())
+    every = project.datasets.versions("customers", removed=True)
+    assert [bool(version.removed) for version in every] == [False, True, False]
+    assert "removed (UTC)" in to_text(view(every))
+    for number in (1, 3):
+        project.datasets.remove(f"customers@v{number}")
+    assert len(project.datasets.versions("customers", removed=True)) == 3
+    with pytest.raises(NotFound, match="was removed"):
+        project.datasets.versions("customers")
+    with pytest.raises(NotFound, match="no dataset"):
+        project.datasets.versions("nobody", removed=True)
+
+
+def test_a_number_without_its_v_is_explained(project: Project, customers: Path) -> None:
+    project.datasets.commit("customers", customers)
+    with pytest.raises(NotFound, match="written customers@v1"):
+        project.datasets.get("customers@1")
+
+
+def test_the_files_of_a_folder_are_shown_and_what_is_shown_can_be_loaded(
+    project: Project, customers: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    (folder / "inner").mkdir(parents=True)
+    for number in range(60):
+        (folder / "inner" / f"{number:02}.txt").write_text("x" * number)
+    described = project.datasets.commit("many", folder).describe()
+    text = to_text(view(described))
+    assert "inner/07.txt" in text
+    assert "7 bytes" in text
+    assert "and 10 more" in text
+    assert len(described.to_dict()["contents"]) == 60
+    assert Path(described.load()).is_dir()
+    shown = project.datasets.commit("customers", customers).describe()
+    assert len(shown.load()) == 3
+    assert shown.to_dict()["contents"] == []
 
 
 def test_a_viewer_reads_and_may_not_write(project: Project, customers: Path, as_actor: Any) -> None:

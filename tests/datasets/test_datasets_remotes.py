@@ -169,6 +169,80 @@ def test_a_number_that_means_something_else_there_is_said_loudly(
     assert text_of(bo, "letters@v1") == "from bo"
 
 
+def test_aliases_travel_and_lose_no_move(ann: Project, bo: Project) -> None:
+    def pointing(project: Project) -> int | None:
+        return project.datasets.aliases("letters").get("golden")
+
+    def shared(transfer: Transfer) -> list[tuple[str, int | None, int | None, str]]:
+        return [(one.ref, one.here, one.there, one.state) for one in transfer.aliases]
+
+    for text in "abc":
+        commit(ann, "letters", text)
+    ann.datasets.alias("letters@v1", "golden")
+    assert shared(ann.datasets.push()) == [("letters@golden", 1, 1, "pushed")]
+    assert shared(ann.datasets.push()) == []
+    # what a fresh clone asks for by its alias is there
+    pulled = bo.datasets.pull("letters@golden")
+    assert shared(pulled) == [("letters@golden", 1, 1, "pulled")]
+    assert [moved.here for moved in pulled.versions] == ["letters@v1"]
+    assert text_of(bo, "letters@golden") == "a"
+    assert bo.datasets.history("letters", "golden")[0].reason == "pulled from default"
+    assert shared(bo.datasets.pull()) == []
+
+    # forth and back again, as a rollback is
+    for number in (2, 1):
+        ann.datasets.alias(f"letters@v{number}", "golden")
+        assert shared(ann.datasets.push()) == [("letters@golden", number, number, "pushed")]
+        assert shared(bo.datasets.pull()) == [("letters@golden", number, number, "pulled")]
+
+    # both move it: nobody's move is lost, and who pushes after having seen the other's decides
+    ann.datasets.alias("letters@v2", "golden")
+    bo.datasets.alias("letters@v3", "golden")
+    ann.datasets.push()
+    assert shared(bo.datasets.push()) == [("letters@golden", 3, 2, "differs")]
+    assert "pull first" in " ".join(to_text(view(bo.datasets.push())).split())
+    refused = bo.datasets.pull()
+    assert shared(refused) == [("letters@golden", 3, 2, "differs")]
+    assert "letters@golden is v3 here and v2 there" in " ".join(to_text(view(refused)).split())
+    assert shared(bo.datasets.push()) == [("letters@golden", 3, 3, "pushed")]
+    assert shared(ann.datasets.pull()) == [("letters@golden", 3, 3, "pulled")]
+    assert (pointing(ann), pointing(bo)) == (3, 3)
+
+    # taken away here stays away
+    gone = bo.datasets.unalias("letters", "golden", "no more")
+    assert gone.ref == "letters@v3"
+    assert "no more" in gone.note
+    assert bo.datasets.history("letters", "golden")[0].number == 0
+    assert shared(bo.datasets.pull()) == []
+    assert pointing(bo) is None
+    for project in (ann, bo):
+        assert project.audit.verify().ok
+
+
+def test_an_alias_means_its_version_whatever_its_number(
+    ann: Project, bo: Project, url: str, as_actor: Callable[..., Project]
+) -> None:
+    commit(bo, "letters", "from bo")
+    commit(ann, "letters", "from ann")
+    ann.datasets.alias("letters@v1", "golden")
+    ann.datasets.push()
+    dee = as_actor(bo, DEE)
+    bo.datasets.pull("letters@golden")
+    assert text_of(bo, "letters@golden") == "from ann"
+    assert bo.datasets.get("letters@golden").ref == "letters@v2"
+    bo.datasets.push()
+    # a file that is no move of ours, or a damaged one, moves nothing
+    folder = Path(url) / "aliases/letters/golden"
+    (folder / "3.json").write_bytes((folder / "1.json").read_bytes())
+    (folder / "4.json").write_text("{")
+    assert bo.datasets.pull().aliases == ()
+    commit(ann, "letters", "more")
+    ann.datasets.alias("letters", "silver")
+    ann.datasets.push()
+    with pytest.raises(Refused):
+        dee.datasets.pull()
+
+
 def test_a_version_that_brings_old_content_back_travels_as_one_of_its_own(ann: Project, bo: Project) -> None:
     for text in ("a", "b", "a"):
         commit(ann, "letters", text)
@@ -232,6 +306,21 @@ def test_a_removed_version_is_not_pushed_and_does_not_come_back(ann: Project, bo
     assert [version.number for version in bo.datasets.versions("letters")] == [2]
     ann.datasets.remove("letters@v2")
     assert [here for here, _, _ in states(ann.datasets.push())] == ["letters@v1"]
+
+
+def test_what_is_there_already_is_counted_and_what_was_removed_is_named(ann: Project, bo: Project) -> None:
+    for number in range(12):
+        commit(ann, "letters", str(number))
+    ann.datasets.push()
+    said = to_text(view(ann.datasets.push()))
+    assert "12 versions were there already" in said
+    assert "letters@v7" not in said
+    bo.datasets.pull()
+    bo.datasets.remove("letters@v7")
+    pulled = bo.datasets.pull("letters@v7")
+    assert states(pulled) == [("letters@v7", "letters@v7", "removed")]
+    assert pulled.moved == ()
+    assert "`mlops data restore letters@v7`" in " ".join(to_text(view(pulled)).split())
 
 
 def test_one_version_alone_can_be_pushed_and_pulled(ann: Project, bo: Project) -> None:

@@ -103,6 +103,11 @@ class Known:
         row = self._connection.execute("SELECT value FROM note WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else ""
 
+    def keep_note(self, key: str, value: str) -> None:
+        """Note ``value`` under ``key``."""
+        with self._writing():
+            self._connection.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (key, value))
+
     def begin_anew(self, **notes: str) -> None:
         """Forget everything but ``notes``: this is another remote than before."""
         with self._writing():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from jupyter_mlops.cli import run as mlops
 from jupyter_mlops.errors import BadInput, MLOpsError
 from jupyter_mlops.project import Project
+from jupyter_mlops.runs.imports import Imported
 from jupyter_mlops.views import to_text, view
 
 from .conftest import WriteNotebook, commit_customers
@@ -114,6 +117,31 @@ def test_a_run_shows_what_made_it(trained: Project) -> None:
         assert part in text, part
     assert environment["hash_seed"]
     assert environment["sources"] == {"paths": ["notebooks"], "notes": []}
+
+
+def test_the_command_answers_whether_it_agrees(
+    trained: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = trained.runs.get("growth@latest")
+    here = ["--project", str(trained.root)]
+    monkeypatch.setenv("MLOPS_ACTOR", "ann@example.com")
+    assert mlops([*here, "run", "--like", original.id, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["verdict"], answer["like"]) == ("identical", original.id)
+    (item,) = answer["items"]
+    assert item["like"] == original.id
+    # features.py has to say something else, and be what is executed: the kept one is not on the way
+    monkeypatch.setattr("jupyter_mlops.runs.repetition.Repetition.kept", lambda *_: Imported())
+    (trained.root / "notebooks" / "features.py").write_text("def grown(x, rate):\n    return x * rate + 1\n")
+    assert mlops([*here, "run", "--like", original.id]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "came out differently" in told
+    assert "notebooks/features.py" in told
+    assert mlops([*here, "runs", "show", original.id]) == 0
+    assert f"executed again as {item['id']}" in " ".join(capsys.readouterr().out.split())
+    assert mlops([*here, "runs", "show", item["id"]]) == 0
+    assert f"like {original.id}" in " ".join(capsys.readouterr().out.split())
+    assert mlops([*here, "run", "--like", "nothing"]) == 2
 
 
 def test_a_parameter_can_be_changed_and_that_is_said(trained: Project) -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput
 from jupyter_mlops.runs.notebook import UNKNOWN, Notebook, parse_notebook
-from jupyter_mlops.runs.parameters import combinations, read_grid, typed
+from jupyter_mlops.runs.parameters import read_grid, typed
+from jupyter_mlops.runs.space import Choice
+from jupyter_mlops.runs.strategy import Strategy
 
 CELL = """
 import os
@@ -154,11 +156,14 @@ def test_declared_text_is_never_changed(text: str) -> None:
 
 
 def test_a_grid_is_every_combination_in_order() -> None:
-    grid = read_grid(notebook(), {"C": ["1", 2], "name": ("a", "b")})
-    assert combinations(grid) == [
+    def combinations(grid: dict[str, Any] | None) -> list[dict[str, Any]]:
+        read = read_grid(notebook(), grid)
+        return list(Strategy("grid", tuple((name, Choice(tuple(values))) for name, values in read)).known())
+
+    assert combinations({"C": ["1", 2], "name": ("a", "b")}) == [
         {"C": 1.0, "name": "a"},
         {"C": 1.0, "name": "b"},
         {"C": 2.0, "name": "a"},
         {"C": 2.0, "name": "b"},
     ]
-    assert combinations(read_grid(notebook(), None)) == [{}]
+    assert combinations(None) == [{}]

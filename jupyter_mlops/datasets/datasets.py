@@ -172,7 +172,7 @@ class Datasets:
         return tuple(found)
 
     def versions(self, name: str, removed: bool = False) -> tuple[DatasetVersion, ...]:
-        """Return the versions of one dataset, the newest first; with ``removed``, also those that are hidden."""
+        """Return the versions of one dataset, the newest first, with ``removed`` hidden ones too."""
         name = parse_ref(name, KIND).name
         if not removed or not facts.numbers(self._store, name):
             self._numbers(name)

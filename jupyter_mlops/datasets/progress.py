@@ -28,15 +28,29 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
     try:
         yield advance
+        if bar is not None:
+            fill(bar)
     finally:
         if bar is not None:
             bar.close()
 
 
 def _bar(title: str, total: int, done: int) -> Any:
+    return bar_of(title, total, "B", initial=done)
+
+
+def fill(bar: Any) -> None:
+    """Let a bar end whole: not all that was to be done is counted one by one."""
+    bar.update(max(bar.total - bar.n, 0))
+    bar.refresh()
+
+
+def bar_of(title: str, total: int, unit: str, **more: Any) -> Any:
+    """Return a bar for a terminal or a notebook; a file or a pipe gets none, it would keep every step."""
     if "IPython" in sys.modules:
         from tqdm.auto import tqdm
     else:  # the same in a terminal, without loading asyncio
         from tqdm import tqdm  # type: ignore[assignment]  # its two spellings
 
-    return tqdm(total=total, initial=done, desc=title, unit="B", unit_scale=True, leave=False)
+    nowhere = "ipykernel" not in sys.modules and not sys.stderr.isatty()
+    return tqdm(total=total, desc=title, unit=unit, unit_scale=True, leave=False, disable=nowhere, **more)

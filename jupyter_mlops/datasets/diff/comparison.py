@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BadInput, StoreFailed
 from ...objects import Entry
 from ...statistics import DriftPolicy
+from ..progress import bar_of, fill
 from ..version import DatasetVersion
 from . import memory as memories
 from .files import changes
@@ -439,11 +440,10 @@ def _on_disk() -> Iterator[None]:
 @contextmanager
 def _bar(total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """Show how far the comparison is, after a second; the block gets a function to call with what is done."""
-    from tqdm.auto import tqdm
-
-    with tqdm(total=total, desc="comparing", unit=f" {unit}s", unit_scale=True, delay=1, leave=False) as bar:
+    with bar_of("comparing", total, f" {unit}s", delay=1) as bar:
 
         def advance(count: int) -> None:
             bar.update(count)
 
         yield advance
+        fill(bar)

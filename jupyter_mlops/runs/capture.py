@@ -65,12 +65,6 @@ def _hashes_are_fixed() -> bool:
     return fixed or not sys.flags.hash_randomization
 
 
-def loaded_sources(root: Path) -> list[str]:
-    """Return the project's own source files that this process has imported, as paths below ``root``."""
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    return _own((Path(file) for file in files if isinstance(file, str)), root)
-
-
 def imported_sources(codes: Iterable[str], folder: Path, root: Path) -> list[str]:
     """Return the project's own source files that ``codes`` would import, found without executing anything.
 

@@ -31,7 +31,7 @@ _STILL_OPEN = (
     "WHERE id = :id AND status IN ('queued', 'running')"
 )
 _LEFT_OF_SWEEP = "SELECT id FROM runs WHERE sweep = :id AND status IN ('queued', 'running') ORDER BY position"
-_ONE_LEFT = f"{_LEFT_OF_SWEEP} LIMIT 1"
+_ONE_LEFT = "SELECT id FROM runs WHERE sweep = :id AND status IN ('queued', 'running') LIMIT 1"
 _NEWEST_OF_SWEEP = (
     "SELECT r.id, r.number, r.status, m.value FROM runs r LEFT JOIN run_metrics m "
     "ON m.run = r.id AND m.name = :metric WHERE r.sweep = :id AND r.number = "

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
@@ -26,6 +26,16 @@ _NEWEST = (
     "r.tries, m.value FROM runs r LEFT JOIN run_metrics m ON m.run = r.id AND m.name = :metric "
     "WHERE r.sweep = :sweep ORDER BY r.number"
 )
+
+
+class _Everybody(Container[str]):
+    """All there are."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_EVERYBODY = _Everybody()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +79,12 @@ class Watch:
         self._began = time.monotonic()
         self._before: int | None = None
 
-    def look(self) -> Look:
-        """Return what is there now."""
+    def look(self, told: Container[str] = ()) -> Look:
+        """Return what is there now; the runs that ended but for those in ``told``."""
         self._shelf.journal.caught_up()
         rows = self._store.all(_NEWEST, sweep=self.sweep, metric=self.metric or "")
-        newest = {row["position"]: self._seen(row) for row in rows}
-        counts = Counter(run.status for run in newest.values())
+        newest = {row["position"]: row for row in rows}.values()
+        counts = Counter(row["status"] for row in newest)
         size = self.plan.strategy.size
         done = sum(counts[status] for status in ENDED)
         if self._before is None:
@@ -84,9 +94,9 @@ class Watch:
         return Look(
             size,
             counts,
-            tuple(run for run in newest.values() if run.status == "running"),
-            tuple(run for run in newest.values() if run.status in ENDED),
-            self._best(newest.values()),
+            tuple(self._seen(row) for row in newest if row["status"] == "running"),
+            tuple(self._seen(row) for row in newest if row["status"] in ENDED and row["id"] not in told),
+            self._best(newest),
             left if done < size else 0.0,
         )
 
@@ -107,10 +117,12 @@ class Watch:
             return ""
         return f"no run logged '{self.metric}'; they logged {', '.join(names[:10]) or 'nothing'}"
 
-    def _best(self, runs: Iterable[Seen]) -> Seen | None:
-        known = [run for run in runs if run.status == "finished" and _finite(run.value)]
+    def _best(self, rows: Iterable[Mapping[str, Any]]) -> Seen | None:
+        known = [row for row in rows if row["status"] == "finished" and _finite(row["value"])]
+        if not known or not self.metric:
+            return None
         sign = -1 if self.plan.goal == "maximize" else 1
-        return min(known, key=lambda run: sign * (run.value or 0.0), default=None) if self.metric else None
+        return self._seen(min(known, key=lambda row: (sign * float(row["value"]), row["number"])))
 
     def _seen(self, row: Mapping[str, Any]) -> Seen:
         injected = json.loads(row["injected"] or "{}")
@@ -193,11 +205,10 @@ class _Lines:
         self._told = {run.id for run in watch.look().ended}
 
     def update(self) -> None:
-        look = self._watch.look()
+        look = self._watch.look(self._told)
         for run in look.ended:
-            if run.id not in self._told:
-                self._told.add(run.id)
-                self._write(f"{len(self._told)} of {look.size} · {described(run, self._watch.metric)}")
+            self._told.add(run.id)
+            self._write(f"{len(self._told)} of {look.size} · {described(run, self._watch.metric)}")
 
     def close(self) -> None:
         if said := self._watch.unlogged():
@@ -221,7 +232,7 @@ class _Table:
         self._live.start()
 
     def update(self) -> None:
-        self._live.update(self._drawn(self._watch.look()), refresh=True)
+        self._live.update(self._drawn(self._watch.look(told=_EVERYBODY)), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
@@ -275,7 +286,7 @@ class _Display:
         """Leave one line: the runs themselves are what the cell gives."""
         if self._handle is not None:
             said = self._watch.unlogged()
-            line = headline(self._watch.look()) + (f" · {said}" if said else "")
+            line = headline(self._watch.look(told=_EVERYBODY)) + (f" · {said}" if said else "")
             self._handle.update({"text/plain": line}, raw=True)
 
 
@@ -332,8 +343,8 @@ def length(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _finite(value: Any) -> bool:
+    return value is not None and math.isfinite(float(value))
 
 
 def _in_notebook() -> bool:

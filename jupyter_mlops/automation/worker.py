@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import Failed, MLOpsError
+from ..errors import Failed, MLOpsError, StoreFailed, Unreachable
 from ..project import Project
 from ..runs import Runs
 from ..runs.plan import workers_of
@@ -66,7 +66,14 @@ class Worker:
                 if time.monotonic() - tidied >= _TIDY_SECONDS:
                     self._tidy()
                     tidied = time.monotonic()
-                left = self._take_up()
+                try:
+                    left = self._take_up()
+                except (Unreachable, StoreFailed) as error:
+                    if once:
+                        raise
+                    self._say(f"nothing can be taken up: {error}")
+                    time.sleep(_TIDY_SECONDS)
+                    continue
                 if once and not left and not self._working:
                     self._tell_refused()
                     return

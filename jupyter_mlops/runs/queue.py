@@ -177,8 +177,10 @@ class Queue:
 
     def _release(self, shift: Shift) -> None:
         """Put back what is still ours, however often it was tried: it did nothing wrong."""
-        for row in self._store.all(_MINE, token=shift.token):
-            plan = self._plan(row["sweep"])
-            expected = {"lease_token": shift.token}
-            reason = "its worker was stopped: queued again"
-            self._roster.put_back(row["id"], plan, expected, None, reason, failed=False)
+        # where the store does not answer, the leases run out
+        with suppress(Unreachable, StoreFailed):
+            for row in self._store.all(_MINE, token=shift.token):
+                plan = self._plan(row["sweep"])
+                expected = {"lease_token": shift.token}
+                reason = "its worker was stopped: queued again"
+                self._roster.put_back(row["id"], plan, expected, None, reason, failed=False)

@@ -114,7 +114,7 @@ class Shelf:
         if ids is None:
             yield from self._roots("r.removed_at IS NULL", {})
             for row in self.store.all(
-                "SELECT s.id, s.notebook_digest FROM sweeps s WHERE EXISTS "
+                "SELECT s.id, s.notebook_digest FROM sweeps s WHERE s.status = 'running' OR EXISTS "
                 "(SELECT 1 FROM runs r WHERE r.sweep = s.id AND r.removed_at IS NULL)"
             ):
                 yield f"sweep:{row['id']}", row["notebook_digest"], False

@@ -34,7 +34,7 @@ _INDEXED_TEXT = 64
 _INDEXED = ("id", "experiment", "sweep", "status")
 _VISIBLE = "r.removed_at IS NULL"
 _FEW_RUNS = 300
-_MOST_COUNTED = 5_000
+_MOST_COUNTED, _MOST_ESTIMATED = 5_000, 10_000
 
 
 @dataclass
@@ -52,6 +52,7 @@ class Selection:
     status: str = "r.status"
     bound: dict[str, Any] = field(default_factory=dict)
     now: str = ""
+    _sets: list[str] = field(default_factory=list, init=False)
 
     def statements(self, limit: int | None, runs: int, count: Count) -> Iterator[str]:
         """Yield the statements; each names runs that none before it names, ``:limit`` of them at most.
@@ -84,17 +85,18 @@ class Selection:
         # walking looks at limit * runs / matching rows, naming at matching ones
         worth = min(_MOST_COUNTED, runs if limit is None else math.isqrt(max(limit, 1) * runs) + 1)
         candidates = self._named(self.query.where)
-        counted = [(self._counted(named, worth + 1, count), named) for named in candidates]
+        counted = [(self._counted(named, 2 * worth + 1, count), named) for named in candidates]
         fewest, best = min(counted, default=(worth + 1, ""))
         if fewest <= worth:
             return best
+        self._sets = [named for met, named in counted if met <= 2 * worth]
         if len(candidates) > 1 and limit is not None:
             # each is met by many, all of them perhaps by few: as if one had nothing to do with the other
-            most = max(worth + 1, runs // 4)
+            most = max(worth, min(runs // 4, _MOST_ESTIMATED))
             counted = [(self._counted(named, most, count), named) for named in candidates]
             fewest, best = min(counted)
             matching = runs * math.prod(met / runs for met, _ in counted)
-            if fewest < min(runs, limit * runs / max(matching, 1)):
+            if fewest < most and fewest < min(runs, limit * runs / max(matching, 1)):
                 return best
         return ""
 
@@ -207,7 +209,9 @@ class Selection:
     def _conditions(self, walked: Field | None = None, run: str = "r.id") -> list[str]:
         where = self.query.where
         parts = where.parts if isinstance(where, Both) else (where,)
-        return [self._condition(part, walked, run) for part in parts]
+        # to look into a set of not too many is quicker than to look up the part of each that is walked past
+        among = [f"{self.dialect.unindexed(run)} IN ({named})" for named in self._sets]
+        return [*among, *(self._condition(part, walked, run) for part in parts)]
 
     def _condition(self, condition: Condition, walked: Field | None = None, run: str = "r.id") -> str:
         """Return the SQL of a condition on ``r``; where ``walked`` is tested, the row ``m`` is at hand."""

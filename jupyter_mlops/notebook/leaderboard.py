@@ -223,7 +223,7 @@ class LeaderboardPanel(Value):
     def _tick(self) -> Any:
         import ipywidgets
 
-        size = {"height": f"{_HEIGHT}px", "width": "28px", "margin": "0", "padding": "0 0 0 6px"}
+        size = {"height": f"{_HEIGHT}px", "width": "28px", "margin": "0", "padding": "4px 0 0 6px"}
         place = {"align_items": "center", "border_bottom": _LINE}
         tick = ipywidgets.Checkbox(value=False, indent=False, layout={**size, **place})
         tick.observe(lambda _: self._ticked(), "value")

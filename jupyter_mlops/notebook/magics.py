@@ -90,7 +90,7 @@ class MLOpsMagics(Magics):
 
 
 def _autolog(words: list[str]) -> None:
-    from ..models.autolog import autolog
+    from .. import autolog  # wires what finds the run
 
     if words not in ([], ["on"], ["off"]):
         raise BadInput(f"autolog takes no {' '.join(words)}", "%mlops autolog, or %mlops autolog off")

@@ -30,7 +30,7 @@ REQUEST, RESULT, EXECUTED, INPUT, REPORT, PROCESS = (
     "report.json",
     "pid",
 )
-_INJECTED = "injected-parameters"
+_INJECTED, _MARKER = "injected-parameters", "papermill-error-cell-tag"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _START_SECONDS = 120
 _DIED_STARTING = "Kernel died before replying"
@@ -175,8 +175,9 @@ def _as_written(notebook: Any, index: int | None) -> int | None:
     """Return the position that an executed cell has in the notebook as its author sees it."""
     if notebook is None or index is None:
         return index
-    before = notebook.cells[:index]
-    return index - sum(_INJECTED in cell.metadata.get("tags", []) for cell in before)
+    # papermill counts without its markers of the error, and has put them in by the time it raises
+    tags = [tags for cell in notebook.cells if _MARKER not in (tags := cell.metadata.get("tags", []))]
+    return index - sum(_INJECTED in each for each in tags[:index])
 
 
 def _source(notebook: Any, index: int | None) -> str:

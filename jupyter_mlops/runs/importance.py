@@ -15,7 +15,7 @@ from .run import Run
 
 METHOD = "permutation importance over a random forest"
 FEWEST, FEWEST_A_PARAMETER = 10, 3
-_MOST_RUNS, _TREES, _REPEATS = 2_000, 100, 10
+_MOST_RUNS, _TREES, _REPEATS = 2_000, 100, 5
 _LEAST_SCORE = 0.1
 
 

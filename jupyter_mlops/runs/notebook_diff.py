@@ -12,7 +12,8 @@ from typing import Any, Literal
 from ..value import Value
 from .line_diff import Lines, line_diff, shortened, whole
 
-INJECTED = "injected-parameters"
+# what papermill puts between the cells as written: parameters, and markers around the cell that failed
+_FOREIGN = frozenset(("injected-parameters", "papermill-error-cell-tag"))
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -111,6 +112,11 @@ def notebook_diff(
     return NotebookDiff(names, tuple(changes), len(first) - touched)
 
 
+def is_written(cell: Mapping[str, Any]) -> bool:
+    """Return whether a cell of an executed notebook was in the notebook as written."""
+    return _FOREIGN.isdisjoint((cell.get("metadata") or {}).get("tags") or ())
+
+
 def _cell_steps(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Sequence[Any]:
     from nbdime import diff_notebooks
 
@@ -164,8 +170,7 @@ def _bare(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the cells with nothing but their source and what a reader sees of their outputs."""
     cells = []
     for cell in notebook.get("cells", ()):
-        metadata = cell.get("metadata") or {}
-        if INJECTED in (metadata.get("tags") or ()):
+        if not is_written(cell):
             continue
         bare: dict[str, Any] = {
             "cell_type": cell.get("cell_type", "raw"),

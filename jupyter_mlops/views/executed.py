@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from ..runs.notebook_diff import is_written
 from . import formats
 from .html import escape
 
@@ -83,11 +84,7 @@ def anchor_of(document: Mapping[str, Any], cell: int | None) -> str:
     """Return where in the page a cell stands, counted as written from 0; empty where it cannot be told."""
     if cell is None:
         return ""
-    written = [
-        one
-        for one in document.get("cells", ())
-        if "injected-parameters" not in (one.get("metadata", {}).get("tags") or ())
-    ]
+    written = [one for one in document.get("cells", ()) if is_written(one)]
     id = written[cell].get("id") if cell < len(written) else None
     return f"cell-id={id}" if id else ""
 
@@ -107,7 +104,12 @@ def _bounded(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     room = _LARGEST
     ids: set[str] = set()
     for place, cell in enumerate(document.get("cells", ())):
-        bare = {"metadata": {}, **cell, "id": cell.get("id") or f"cell-{place}"}
+        bare = {
+            "metadata": {},
+            **cell,
+            "source": _joined(cell.get("source", "")),
+            "id": cell.get("id") or f"cell-{place}",
+        }
         if bare["id"] in ids:
             bare["id"] = f"cell-{place}-again"
         ids.add(bare["id"])
@@ -130,14 +132,21 @@ def _shown(output: Mapping[str, Any]) -> dict[str, Any]:
     if output.get("output_type") in ("display_data", "execute_result"):
         data = output.get("data") or {}
         kept = {
-            form: _cut(data[form]) if form == "text/plain" else data[form] for form in _FORMS if form in data
+            form: _cut(data[form]) if form == "text/plain" else _joined(data[form])
+            for form in _FORMS
+            if form in data
         }
         return {**output, "data": kept}
     return dict(output)
 
 
+def _joined(text: Any) -> str:
+    """Return a text that a notebook's file keeps line by line."""
+    return "".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
 def _cut(text: Any) -> str:
-    whole = "".join(map(str, text)) if isinstance(text, list) else str(text)
+    whole = _joined(text)
     if len(whole) <= _LONGEST_TEXT:
         return whole
     half = _LONGEST_TEXT // 2

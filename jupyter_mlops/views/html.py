@@ -67,6 +67,7 @@ _CSS = {
     "tiny": "vertical-align:middle;margin:0",
     "gauge": "vertical-align:middle;margin:0 0 0 0.5em",
 }
+_NAME = 32  # letters of a column's name
 _SENTENCE, _LONG = 36, 160  # letters of a table's cell before it may be broken, and before it is cut
 _CODE = re.compile("`([^`]+)`")
 
@@ -155,7 +156,9 @@ class _Sheet:
         sides = ["right" if index in table.numeric else "left" for index in range(len(table.columns))]
         yield f'<table style="{_CSS["table"]}"><thead><tr>'
         for side, name in zip(sides, table.columns, strict=True):
-            yield f'<th style="{_CSS["column"]};text-align:{side}">{escape(name)}</th>'
+            whole = f' title="{escape(name)}"' if len(name) > _NAME else ""
+            shown = escape(formats.shortened(name, _NAME))
+            yield f'<th style="{_CSS["column"]};text-align:{side}"{whole}>{shown}</th>'
         yield "</tr></thead><tbody>"
         for row in table.rows:
             yield f'<tr style="{_CSS["row"]}">'

@@ -157,8 +157,8 @@ def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
     blocks: list[Block] = [Heading(f"{formats.count(failed, 'run')} failed")]
     for alike in list(kinds.values())[:_MOST_FAILURES]:
         run, error = alike[0]
-        others = [Cell(one.id, link=notebook_path(one)) for one, _ in alike[1:]]
-        more = f"the same in {', '.join(cell.text for cell in others[:8])}" if others else ""
+        others = [one.id for one, _ in alike[1:]]
+        more = ", ".join(others[:8])
         if len(others) > 8:
             more += f" and {formats.number(len(others) - 8)} more"
         blocks.append(
@@ -170,7 +170,7 @@ def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
                 ("code", Cell(formats.shortened(failing_line(error), 120), "code")),
                 ("in", Cell(f"run {run.id}", link=run.path)),
                 ("executed notebook", executed_cell(run)),
-                ("also", Cell(more, "muted")),
+                ("also in", Cell(more, "muted")),
             )
         )
     if len(kinds) > _MOST_FAILURES:

@@ -72,6 +72,7 @@ def test_what_says_nothing_is_no_difference() -> None:
         code("parameters", tags=["injected-parameters"]),
         code("bar()", printed("10%\r50%\r100%\n"), id="a", papermill={"duration": 1.0}),
         code("obj", printed("<Thing at 0x7f01aabbccdd>\n")),
+        {"cell_type": "markdown", "source": "Exception!", "metadata": {"tags": ["papermill-error-cell-tag"]}},
     )
     other = notebook(
         code("bar()", printed("\x1b[32m100%\x1b[0m\n"), id="b", papermill={"duration": 2.0}),
@@ -149,13 +150,14 @@ def test_an_executed_notebook_is_drawn_without_anything_that_acts() -> None:
     }
     document = notebook(
         code("injected", tags=["injected-parameters"], id="p"),
+        {**code("", id="lines"), "source": ["a = 1\n", "b = 2"]},
         code("1 + 1", {"output_type": "display_data", "data": hostile, "metadata": {}}, id="first"),
         code("bad", {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["tb"]}, id="second"),
     )
     page = notebook_page(document, "</title><script>")
     assert "default-src 'none'" in page
     assert "</title><script>" not in page
-    assert f'id="{anchor_of(document, 1)}"' in page
+    assert f'id="{anchor_of(document, 2)}"' in page
     frame = notebook_frame(document, 'a "title"')
     assert frame.startswith('<iframe sandbox=""')
     # the whole page is one attribute: nothing in it can end the tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,6 +168,8 @@ def stored_text(objects: Objects, text: str, name: str | None) -> Artifact:
 
 
 def _of_path(objects: Objects, source: Any, name: str | None) -> Artifact:
+    if isinstance(source, str | Path) and _is_empty(Path(source).expanduser()):
+        return _of_bytes(objects, name or Path(source).name, "file", b"", {})  # no version of data, but a log
     with opened(name or "", source, None, objects) as found:
         media = shown_file(found.readable) if found.kind == "file" and found.readable else None
         with objects.batch() as batch, progress(found.name, found.size) as advance:
@@ -177,6 +180,14 @@ def _of_path(objects: Objects, source: Any, name: str | None) -> Artifact:
         if media is not None and kept.bytes <= _LARGEST_PICTURE:
             detail["picture"] = {"media": media, "bytes": kept.bytes, "digest": kept.only}
         return Artifact(name or found.name, found.kind, kept.only, kept.bytes, detail)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # why it cannot be had is told when it is opened
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 
 def _of_drawn(objects: Objects, figure: Drawn) -> Artifact:

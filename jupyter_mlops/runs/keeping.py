@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
-from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ class Keeping:
         self._root = root
         self._guard = threading.Lock()
         self._recorder: Recorder | None = None
-        self._loaded: tuple[list[Any], int, Imported] = ([], -1, Imported())
+        self._loaded = (-1, -1, Imported())
         self._sources: tuple[Mapping[str, bytes], str | None, list[str]] = ({}, None, [])
         self._environment: tuple[Mapping[str, Any], str] = ({}, "")
 
@@ -71,10 +70,8 @@ class Keeping:
 
     def _imported(self) -> Imported:
         modules, seen, imported = self._loaded
-        # there are thousands: looking at each of them takes as long as all the rest of a run
-        now = list(sys.modules.values())
-        same = len(modules) == len(now) and all(map(is_, modules, now))
-        if self._recorder is not None and not (same and seen == self._recorder.seen):
+        if self._recorder is not None and (modules, seen) != (len(sys.modules), self._recorder.seen):
+            # there are thousands of modules: going through them takes as long as all the rest of a run
             imported = self._recorder.loaded()
-            self._loaded = (now, self._recorder.seen, imported)
+            self._loaded = (len(sys.modules), self._recorder.seen, imported)
         return imported

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -116,6 +117,7 @@ class Store:
         self._connections: dict[tuple[int, int], tuple[threading.Thread, Any]] = {}
         self._guard = threading.Lock()
         self._writing = threading.local()
+        _stores.add(self)
         try:
             migrate(self, "jupyter_mlops", "jupyter_mlops.store.migrations")
         except BaseException:
@@ -261,6 +263,10 @@ class Store:
         finally:
             self._writing.pid = None
 
+    def forked(self) -> None:
+        """Begin anew in a child process, where no thread of the parent will ever give back its lock."""
+        self._guard = threading.Lock()
+
     def _connection(self) -> Any:
         key = (os.getpid(), threading.get_ident())
         held = self._connections.get(key)
@@ -277,3 +283,15 @@ class Store:
         for old in closing:
             self.engine.close(old)
         return connection
+
+
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for store in list(_stores):
+        store.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -50,6 +50,16 @@ def test_lists_dicts_and_texts_are_kept_as_such(project) -> None:
     assert project.runs.get(run.id).artifacts["short.txt"].load() == "no line break"
 
 
+def test_an_empty_file_is_a_file_too(project, tmp_path: Path) -> None:
+    (tmp_path / "errors.log").touch()
+    found = kept(project, (tmp_path / "errors.log", None), (str(tmp_path / "errors.log"), "logs/again"))
+    assert {name: artifact.load() for name, artifact in found.items()} == {
+        "errors.log": b"",
+        "logs/again": b"",
+    }
+    assert found["errors.log"].checkout(tmp_path / "out.log").read_bytes() == b""
+
+
 def test_figures_of_matplotlib_become_pictures(project, tmp_path: Path) -> None:
     import matplotlib
 

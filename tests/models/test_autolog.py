@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import pickle
 import subprocess
 import sys
@@ -276,6 +277,43 @@ def test_a_loop_over_many_models_does_not_flood_the_run(project: Project) -> Non
     with pytest.warns(UserWarning, match="more than 25 models in run"):
         run = recorded(project, lambda: [LogisticRegression().fit(X[:20], y[:20]) for _ in range(40)])
     assert len({name.rpartition(".")[0] for name in run.parameters}) < 30
+
+
+def test_an_executed_notebook_is_recorded_too(project: Project) -> None:
+    cells = [
+        "from sklearn.datasets import make_classification\n"
+        "from sklearn.linear_model import LogisticRegression\n"
+        "from sklearn.metrics import accuracy_score\n"
+        "from sklearn.model_selection import train_test_split\n",
+        "%load_ext jupyter_mlops\n%mlops autolog",
+        "X, y = make_classification(200, 6, random_state=0)\n"
+        "X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)\n"
+        "model = LogisticRegression(C=2.0).fit(X_train, y_train)",
+        "accuracy_score(y_test, model.predict(X_test))",
+    ]
+    made = [
+        {
+            "cell_type": "code",
+            "source": cell,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "id": f"c{at}",
+        }
+        for at, cell in enumerate(cells)
+    ]
+    document = {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (project.root / "train.ipynb").write_text(json.dumps(document), "utf-8")
+    (run,) = project.runs.execute(project.root / "train.ipynb")
+    assert run.status == "finished", run.error
+    assert run.parameters["LogisticRegression__C"] == 2.0
+    assert {"training_accuracy", "test_accuracy"} <= set(run.metrics)
+    assert {"model", "test-roc"} <= set(run.artifacts)
+    executed = run.executed_notebook()
+    assert executed is not None
+    assert not [
+        out for cell in executed["cells"] for out in cell["outputs"] if out["output_type"] == "stream"
+    ]
 
 
 def test_the_magic_turns_it_on_and_off() -> None:

@@ -246,6 +246,39 @@ def test_a_clock_that_is_set_back_confuses_nothing(make_project, write_notebook:
     assert project.runs.get("n@latest") == runs[2]
 
 
+def test_a_notebook_shows_the_runs_in_one_place_which_is_a_line_at_the_end(
+    make_project, write_notebook: WriteNotebook
+) -> None:
+    import nbclient
+    import nbformat
+
+    project = make_project()
+    notebook = write_notebook(
+        project.root / "n.ipynb", "n = 0", "import jupyter_mlops as m\nm.log_metric('auc', n / 10)"
+    )
+    cell = (
+        "import jupyter_mlops as mlops\n"
+        f"project = mlops.open({str(project.root)!r}, actor='ann@example.com')\n"
+        f"runs = project.runs.execute({str(notebook)!r}, grid={{'n': [1, 2]}}, maximize='auc')"
+    )
+    document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    updates: list[dict[str, str]] = []
+
+    class Client(nbclient.NotebookClient):
+        def process_message(self, msg, cell, cell_index):
+            if msg["msg_type"] in ("display_data", "update_display_data"):
+                updates.append(msg["content"]["data"])
+            return super().process_message(msg, cell, cell_index)
+
+    Client(document, kernel_name="python3").execute()
+    (output,) = document.cells[0].outputs
+    assert output["data"] == {"text/plain": f"{'━' * 30} 2 of 2"}
+    assert len(updates) >= 2
+    assert all("text/html" in data for data in updates[:-1])
+    assert "auc" in updates[-2]["text/html"]
+    assert [run.status for run in project.runs.search()] == ["finished", "finished"]
+
+
 def test_a_terminal_shows_a_table_while_a_sweep_runs(make_project, write_notebook: WriteNotebook) -> None:
     project = make_project()
     notebook = write_notebook(

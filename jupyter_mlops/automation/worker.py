@@ -14,7 +14,7 @@ from ..runs.plan import workers_of
 from ..runs.queue import LEASE_SECONDS, Shift
 from ..runs.sweep import default_workers
 
-_PAUSE_SECONDS = 0.25
+_PAUSE_SECONDS = 0.5
 _TIDY_SECONDS = 2.0
 _AGAIN_SECONDS = 30.0
 
@@ -95,8 +95,10 @@ class Worker:
                 continue
             left += 1
             with self._guard:
+                if id in self._working or not self._free:
+                    continue
                 size = min(self._free, workers_of(sweep["request"]), self._project.runs.queue.left(id))
-                if id in self._working or size < 1:
+                if not size:
                     continue
                 self._free -= size
                 self._working[id] = threading.Thread(target=self._at, args=(sweep, size), name=f"sweep {id}")

@@ -185,8 +185,12 @@ class Finder:
         return Runs(self._shelf.runs(self._shelf.ids_of_sweep(id)), found[0], self)
 
     def executed_by(self, worker: str) -> Runs:
-        """Return the runs that a worker took up, in order."""
-        rows = self._store.rows("SELECT id FROM runs WHERE worker = :worker ORDER BY number", worker=worker)
+        """Return the runs that a worker took up, in order, but for those that were tried again since."""
+        rows = self._store.rows(
+            "SELECT id FROM runs r WHERE worker = :worker AND NOT EXISTS (SELECT 1 FROM runs n "
+            "WHERE n.sweep = r.sweep AND n.position = r.position AND n.number > r.number) ORDER BY number",
+            worker=worker,
+        )
         return Runs(self._shelf.runs([row[0] for row in rows]), None, self)
 
     def await_end(self, runs: Runs, timeout: str | float | None) -> Runs:

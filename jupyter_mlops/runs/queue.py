@@ -22,6 +22,7 @@ from .notebook import parse_notebook
 from .plan import Plan
 from .roster import Lease, Roster
 from .shelf import LOST, Shelf
+from .strategy import ADAPTIVE
 
 LEASE_SECONDS = 30.0
 _RENEWALS = 4  # so many in the time that a lease lasts
@@ -105,7 +106,12 @@ class Queue:
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the sweeps of which something is to be executed, the oldest first."""
-        return [row for row in self._store.all(_WAITING) if self._roster.left(row["id"]) > 0]
+        # of an adaptive one nothing is queued before it is asked for
+        return [
+            row
+            for row in self._store.all(_WAITING)
+            if row["search"] not in ADAPTIVE or self._roster.left(row["id"]) > 0
+        ]
 
     def left(self, sweep: str) -> int:
         """Return how many runs of a sweep nobody has taken up."""

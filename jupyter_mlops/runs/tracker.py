@@ -201,7 +201,7 @@ class Tracker:
         return self._launch.work(sweep, workers=workers, lease=lease, alive=alive, stopped=stopped)
 
     def executed_by(self, worker: str) -> Runs:
-        """Return the runs that a worker took up, in order."""
+        """Return the runs that a worker took up, in order, but for those that were tried again since."""
         return self._finder.executed_by(worker)
 
     def stop(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:

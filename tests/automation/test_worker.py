@@ -212,7 +212,7 @@ def test_a_run_whose_kernel_was_killed_is_tried_again_by_its_worker(
     write_notebook(project.root / "dying.ipynb", *cells)
     runs = project.runs.execute("dying.ipynb", {"marker": str(tmp_path / "marker")}, wait=False)
 
-    mlops(project, "worker", "--once")
+    assert mlops(project, "worker", "--once").returncode == 0
 
     (ended,) = runs.wait(timeout=10)
     assert (ended.status, ended.tries) == ("finished", 2)

@@ -146,11 +146,21 @@ def show(project: Project, ref: str) -> Any:
     return project.runs.get(ref)
 
 
+@verb("runs notebook", role=Role.VIEWER)
+@click.argument("ref", type=RUN_REF)
+@click.option("--to", "path", default=".", show_default=True, metavar="PATH", help="A new file, or a folder.")
+def notebook_(project: Project, ref: str, path: str) -> Any:
+    """Write the notebook of a run as it was executed, with its outputs and where it failed."""
+    run = project.runs.get(ref)
+    run.checkout_notebook(path)
+    return run
+
+
 @verb("runs compare", role=Role.VIEWER)
 @click.argument("a", type=RUN_REF)
 @click.argument("b", type=RUN_REF)
 def compare(project: Project, a: str, b: str) -> Any:
-    """Compare two runs: parameters, inputs, metrics."""
+    """Compare two runs: metrics, parameters, inputs, environment, sources, notebooks cell by cell."""
     return project.runs.compare(a, b)
 
 

@@ -13,7 +13,8 @@ from ..value import Value
 from .line_diff import Lines, line_diff, shortened, whole
 
 # what papermill puts between the cells as written: parameters, and markers around the cell that failed
-_FOREIGN = frozenset(("injected-parameters", "papermill-error-cell-tag"))
+MARKER = "papermill-error-cell-tag"
+_FOREIGN = frozenset(("injected-parameters", MARKER))
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

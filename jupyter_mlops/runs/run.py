@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..charts import Figure, bar, line
-from ..errors import NotFound, close_matches
+from ..errors import Conflict, NotFound, close_matches
 from ..value import Value
 from .artifact import Artifact
 from .plain import jsonable
@@ -190,6 +192,24 @@ class Run(Value):
         """Return the notebook with the outputs of this run, or ``None`` where no notebook was executed."""
         digest = self.info.executed_digest
         return self._bound().notebook(digest) if digest else None
+
+    def checkout_notebook(self, path: str | Path) -> Path:
+        """Write the notebook with the outputs of this run to ``path``, a file or a folder, and return the file.
+
+        Raises ``NotFound`` where no notebook was executed, ``Conflict`` if the file is there already.
+        """
+        document = self.executed_notebook()
+        if document is None:
+            raise NotFound(f"run {self.id} executed no notebook", "it was recorded by hand, or never started")
+        target = Path(path).expanduser()
+        if target.is_dir():
+            target = target / f"{Path(self.notebook or 'notebook').stem}-{self.id}.ipynb"
+        try:
+            with target.open("x", encoding="utf-8") as file:
+                json.dump(document, file, ensure_ascii=False, indent=1)
+        except FileExistsError:
+            raise Conflict(f"{target} is there already", "name another file") from None
+        return target
 
     def sources(self) -> dict[str, str]:
         """Return the project's own source files that the run used, by path."""

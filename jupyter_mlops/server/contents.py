@@ -219,6 +219,11 @@ def data_list(project: Project, asked: Asked) -> Page:
 
 def dataset(project: Project, asked: Asked) -> Page:
     """The versions of one dataset."""
+    if "@" in asked.words[0]:
+        name, _, version = asked.words[0].partition("@")
+        raise NotFound(
+            f"there is no dataset '{asked.words[0]}'", f"{version} of {name} is in its list of versions"
+        )
     found = ask(project, "data versions", asked.words)
     return _many(asked, asked.words[0], found, "data", trail=[("Data", "data")])
 

@@ -239,7 +239,7 @@ def _values(column: ColumnProfile) -> str:
         return "each once"
     if column.top:
         frequent = [
-            f"{formats.shortened(formats.clean(text), 16)} {formats.number(times)}"
+            f"{formats.shortened(formats.clean(text), 16)} ×{formats.number(times)}"
             for text, times in column.top[:3]
         ]
         rest = (column.distinct or 0) - len(frequent)
@@ -252,6 +252,6 @@ def _values(column: ColumnProfile) -> str:
 
 
 def _end(value: Any) -> str:
-    return (
-        formats.metric(value) if isinstance(value, float) else formats.plain(value).removesuffix("T00:00:00")
-    )
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return formats.metric(value)
+    return formats.plain(value).removesuffix("T00:00:00")

@@ -45,7 +45,8 @@ def _(value: DatasetDiff) -> View:
         more = len(value.tables) - _MOST_TABLES
         if more > 0:
             blocks.append(Text(f"… and {formats.count(more, 'more table')}", "muted"))
-    return View(value.ref, f"{value.ref} · {value.summary}", "good" if value.same else "plain", tuple(blocks))
+    tone: Tone = "good" if value.same else "plain"
+    return View(value.ref, f"{value.ref} · {value.summary}", tone, tuple(blocks), value.path)
 
 
 @view.register

@@ -182,7 +182,7 @@ def executed_cell(run: Run) -> Cell:
     """Return the way to the notebook as it was executed: a link where the page is, else what to type."""
     if run.info.executed_digest is None:
         return Cell("")
-    return Cell(f"mlops runs show {run.id}", "code", link=notebook_path(run))
+    return Cell(f"mlops runs notebook {run.id}", "code", link=notebook_path(run))
 
 
 def failing_line(error: RunError) -> str:

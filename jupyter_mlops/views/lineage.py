@@ -18,7 +18,9 @@ def _(value: Lineage) -> View:
     blocks: list[Block] = []
     if len(value.nodes) > 1:
         blocks.append(Picture(value.plot()))
-        blocks.append(table(("from", "how", "to", "about"), (_row(value, edge) for edge in value.edges)))
+        blocks.append(
+            table(("from", "how", "to", "what that is"), (_row(value, edge) for edge in value.edges))
+        )
     else:
         blocks.append(Text("No run read or wrote it, and no version was made from it.", "muted"))
     if value.more:
@@ -46,9 +48,7 @@ def neighbours(lineage: Lineage) -> list[tuple[str, str]]:
 
 def _row(lineage: Lineage, edge: Edge) -> tuple[Cell, str, Cell, Cell]:
     source, target = lineage.node(edge.source), lineage.node(edge.target)
-    here = f"data:{lineage.version}"
-    other = source if target.ref == here else target
-    return _cell(source), edge.words, _cell(target), Cell(other.detail, "muted")
+    return _cell(source), edge.words, _cell(target), Cell(target.detail, "muted")
 
 
 def _cell(node: Node) -> Cell:

@@ -122,7 +122,7 @@ def _events(items: Sequence[Event]) -> View:
             Column("who", lambda one: one.actor),
             Column("what", lambda one: Cell(one.verb, _tone(one.verb))),
             Column("about", lambda one: Cell(one.about, link=place_of(one.about))),
-            Column("story", lambda one: _story(one.data)),
+            Column("story", lambda one: _story(one.about, one.data)),
             Column("proof", lambda one: Cell(one.proof, "muted")),
         ],
         empty="none was found",
@@ -175,15 +175,21 @@ def _rule(rule: AliasPolicy) -> str:
     return " · ".join([*parts, *(gate.name for gate in rule.gates)])
 
 
-def _story(data: Mapping[str, Any]) -> str:
+def _story(about: str, data: Mapping[str, Any]) -> str:
     """Return the parts of an event's data that tell most, in one line."""
+    # the version is named already, and a digest tells a person nothing
+    named = ("name", "number", "digest") if about.startswith("data:") else ()
     parts = [
-        f"{key} {_told(key, value)}" for key, value in data.items() if value not in (None, "", [], {}, ())
+        f"{key} {_told(key, value)}"
+        for key, value in data.items()
+        if value not in (None, "", [], {}, ()) and key not in named
     ]
     return ", ".join(parts)
 
 
 def _told(key: str, value: Any) -> str:
+    if key == "bytes" and isinstance(value, int):
+        return formats.size(value)
     return formats.digest(str(value)) if key in ("digest", "binding") else formats.plain(value)
 
 

@@ -109,7 +109,7 @@ class LocalExecutor:
         reading = self._readings[task.codes]
         if reading.why:
             return None, reading.why
-        return self._templates.kernel(reading.modules, environment), ""
+        return self._templates.kernel(reading, environment), ""
 
     def _started(self, work: Path, environment: Mapping[str, str], log: IO[bytes]) -> Process:
         if self._warm:

@@ -52,10 +52,14 @@ _WATCHED_MODULES = {"warnings", "subprocess", "site", "dotenv", "ctypes", "local
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a template imports for a notebook, or ``why`` there is none for it."""
+    """What a template imports for a notebook, or ``why`` there is none for it.
+
+    ``seeded`` is set where the notebook seeds random generators before its last import.
+    """
 
     modules: tuple[str, ...] = ()
     why: str = ""
+    seeded: bool = False
 
 
 def read(codes: Sequence[str]) -> Reading:
@@ -64,15 +68,17 @@ def read(codes: Sequence[str]) -> Reading:
         return Reading(why="kernels are forked on Linux only")
     cells = [_Cell(code) for code in codes]
     last = max((at for at, cell in enumerate(cells) if cell.imports), default=-1)
+    seeded = False
     for at, cell in enumerate(cells[: last + 1]):
         until = cell.imports[-1].lineno if at == last else None
+        seeded |= cell.seeds
         if what := cell.touches(until):
             return Reading(why=f"the notebook uses {what} before its last import")
     found: dict[str, None] = {}
     for cell in cells:
         for node in cell.first_imports:
             found |= dict.fromkeys(_installed_modules(node))
-    return Reading(tuple(found))
+    return Reading(tuple(found), seeded=seeded)
 
 
 class _Cell:
@@ -110,6 +116,13 @@ class _Cell:
                 each for each in (node.body if isinstance(node, ast.Try) else [node]) if _is_import(each)
             ]
         return found
+
+    @property
+    def seeds(self) -> bool:
+        """Whether something is called here that sounds like the seeding of a generator."""
+        called = [node.func for node in ast.walk(self._tree) if isinstance(node, ast.Call)]
+        names = [getattr(func, "attr", getattr(func, "id", "")) for func in called]
+        return any("seed" in name or name in ("setstate", "set_state") for name in names)
 
     def touches(self, until: int | None) -> str:
         """Return what is used here, up to a line, that can change what an import gives."""

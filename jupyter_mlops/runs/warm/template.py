@@ -119,7 +119,7 @@ class Template:
                 importlib.import_module(name)
         self._before = list(warnings.filters)
         for name in config["modules"]:
-            self.doubt = _imported(name)
+            self.doubt = _imported(name, config["seeded"])
             if self.doubt:
                 return str(name)
         self._filters = list(warnings.filters)
@@ -442,9 +442,12 @@ def lasting(environment: Mapping[str, str], but: Collection[str] = ()) -> dict[s
     return {k: v for k, v in environment.items() if not k.startswith(PER_RUN) and k not in but}
 
 
-def _imported(name: str) -> str:
-    """Import a module and return what can be seen of that beside its names: reasons for doubt."""
-    files, states = set(os.listdir("/proc/self/fd")), _states()
+def _imported(name: str, seeded: bool) -> str:
+    """Import a module and return what can be seen of that beside its names: reasons for doubt.
+
+    Where the notebook has ``seeded`` generators before it imports, also what the import draws from them.
+    """
+    files, states = set(os.listdir("/proc/self/fd")), _states() if seeded else {}
     with _listened() as heard:
         try:
             importlib.import_module(name)
@@ -456,7 +459,7 @@ def _imported(name: str) -> str:
         return f"{name} starts threads when it is imported"
     if set(os.listdir("/proc/self/fd")) - files:
         return f"{name} keeps files open when it is imported"
-    if any(states[key] != state for key, state in _states().items() if key in states):
+    if seeded and any(states[key] != state for key, state in _states().items() if key in states):
         return f"{name} draws random numbers when it is imported"
     return ""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ... import lifeline
 from . import template as script
+from .doubt import Reading
 
 _MOST_FORKS = 250
 _TO_LISTEN = 30.0
@@ -37,7 +38,7 @@ class Template:
         self,
         address: str,
         work: str,
-        modules: Sequence[str],
+        reading: Reading,
         ready: Sequence[str],
         environment: Mapping[str, str],
     ) -> None:
@@ -50,7 +51,8 @@ class Template:
         self.forks = 0
         config = {
             "work": work,
-            "modules": list(modules),
+            "modules": list(reading.modules),
+            "seeded": reading.seeded,
             "ready": list(ready),
             "left": [],
             "listener": None,
@@ -105,13 +107,13 @@ class Templates:
 
     def runner(self, environment: Mapping[str, str]) -> Template:
         """Return the template of run processes."""
-        return self._get((_RUNNER,), _RUNNER, (), _RUNNER_READY, environment)
+        return self._get((_RUNNER,), _RUNNER, Reading(), _RUNNER_READY, environment)
 
-    def kernel(self, modules: Sequence[str], environment: Mapping[str, str]) -> Template:
-        """Return the template of kernels that have imported ``modules``."""
+    def kernel(self, reading: Reading, environment: Mapping[str, str]) -> Template:
+        """Return the template of kernels for notebooks that read as ``reading``."""
         lasting = tuple(sorted(script.lasting(environment).items()))
-        key = ("kernel", *modules, sys.executable, *sys.path, *_installed_at(), lasting)
-        return self._get(key, "kernel", modules, _KERNEL_READY, environment)
+        key = ("kernel", reading, sys.executable, *sys.path, *_installed_at(), lasting)
+        return self._get(key, "kernel", reading, _KERNEL_READY, environment)
 
     def place(self, name: str) -> Path:
         """Make and return a folder with a short path, for the sockets of one run."""
@@ -137,7 +139,7 @@ class Templates:
         self,
         key: tuple[object, ...],
         work: str,
-        modules: Sequence[str],
+        reading: Reading,
         ready: Sequence[str],
         environment: Mapping[str, str],
     ) -> Template:
@@ -148,7 +150,7 @@ class Templates:
                     found.close()
                     self._worn.append(found)
                 self._count += 1
-                found = Template(str(self._home() / f"t{self._count}"), work, modules, ready, environment)
+                found = Template(str(self._home() / f"t{self._count}"), work, reading, ready, environment)
                 self._known[key] = found
             found.forks += 1
             return found

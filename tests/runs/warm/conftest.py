@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
+from jupyter_mlops.runs.warm.doubt import Reading
 from jupyter_mlops.runs.warm.provisioner import WarmProvisioner
 from jupyter_mlops.runs.warm.templates import Template, Templates
 
@@ -92,7 +93,7 @@ def templates() -> Iterator[Templates]:
 @pytest.fixture(scope="session")
 def template(templates: Templates) -> Template:
     """A template of kernels with numpy."""
-    return templates.kernel(MODULES, environment())
+    return templates.kernel(Reading(MODULES), environment())
 
 
 @pytest.fixture

@@ -88,3 +88,8 @@ def test_this_package_is_preloaded_with_what_tracking_needs() -> None:
 def test_elsewhere_than_on_linux_every_kernel_is_cold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert read(["import numpy"]).why == "kernels are forked on Linux only"
+
+
+def test_seeding_before_the_last_import_is_seen() -> None:
+    assert read(["import numpy as np\nnp.random.seed(1)", "import sklearn"]).seeded
+    assert not read(["import numpy as np", "import sklearn", "np.random.seed(1)"]).seeded

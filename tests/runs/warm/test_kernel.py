@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jupyter_mlops.runs.warm.doubt import Reading
 from jupyter_mlops.runs.warm.fork import Fork, Refused, fork
 from jupyter_mlops.runs.warm.templates import Template, Templates
 
@@ -164,7 +165,7 @@ def test_a_module_of_the_folder_named_like_a_loaded_one_makes_it_cold(
 def test_a_killed_template_makes_the_next_kernel_cold_and_leaves_the_others(
     templates: Templates, tmp_path: Path
 ) -> None:
-    own = templates.kernel(("json",), environment())
+    own = templates.kernel(Reading(("json",)), environment())
     with opened_kernel(own.address, tmp_path) as before:
         assert before.provisioner.warm
         before.run("x = 1")
@@ -175,7 +176,7 @@ def test_a_killed_template_makes_the_next_kernel_cold_and_leaves_the_others(
             assert "template" in after.provisioner.why
             assert after.run("print('started')") == "started\n"
         assert before.run("print(x)") == "1\n"
-    again = templates.kernel(("json",), environment())
+    again = templates.kernel(Reading(("json",)), environment())
     with opened_kernel(again.address, tmp_path) as renewed:
         assert renewed.provisioner.warm
 
@@ -310,7 +311,7 @@ def test_a_module_whose_import_is_more_than_its_names_is_imported_by_each_kernel
     library.mkdir()
     (library / f"odd_{seen}.py").write_text(code + "\n")
     env = environment(PYTHONPATH=str(library))
-    own = templates.kernel((f"odd_{seen}", "fractions"), env)
+    own = templates.kernel(Reading((f"odd_{seen}", "fractions"), seeded=True), env)
     with opened_kernel(own.address, tmp_path, env=env) as kernel:
         assert kernel.provisioner.warm, kernel.provisioner.why
         assert (
@@ -324,16 +325,16 @@ def test_a_module_with_a_generator_of_its_own_makes_it_cold(templates: Templates
     library.mkdir()
     (library / "drawing.py").write_text("import numpy\nrng = numpy.random.default_rng()\n")
     env = environment(PYTHONPATH=str(library))
-    own = templates.kernel(("drawing",), env)
+    own = templates.kernel(Reading(("drawing",)), env)
     with opened_kernel(own.address, tmp_path, env=env) as kernel:
         assert kernel.provisioner.why == "drawing holds a random generator of its own"
 
 
 def test_a_worn_template_is_replaced(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jupyter_mlops.runs.warm.templates._MOST_FORKS", 2)
-    first = templates.kernel(("bisect",), environment())
-    assert templates.kernel(("bisect",), environment()) is first
-    second = templates.kernel(("bisect",), environment())
+    first = templates.kernel(Reading(("bisect",)), environment())
+    assert templates.kernel(Reading(("bisect",)), environment()) is first
+    second = templates.kernel(Reading(("bisect",)), environment())
     assert second is not first
     first._process.wait(30)
 
@@ -341,10 +342,10 @@ def test_a_worn_template_is_replaced(templates: Templates, monkeypatch: pytest.M
 def test_installed_distributions_and_sys_path_are_part_of_what_a_template_is_for(
     templates: Templates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = templates.kernel(("heapq",), environment())
-    assert templates.kernel(("heapq",), environment(OMP_NUM_THREADS="3")) is not one
+    one = templates.kernel(Reading(("heapq",)), environment())
+    assert templates.kernel(Reading(("heapq",)), environment(OMP_NUM_THREADS="3")) is not one
     monkeypatch.setattr("jupyter_mlops.runs.warm.templates._installed_at", lambda: (1,))
-    assert templates.kernel(("heapq",), environment()) is not one
+    assert templates.kernel(Reading(("heapq",)), environment()) is not one
 
 
 def test_others_than_the_owner_get_nothing(template: Template) -> None:
@@ -358,10 +359,11 @@ OWNER = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
+from jupyter_mlops.runs.warm.doubt import Reading
 from jupyter_mlops.runs.warm.templates import Templates
 from tests.runs.warm.conftest import environment, opened_kernel
 made = Templates()
-one = made.kernel(("json",), environment())
+one = made.kernel(Reading(("json",)), environment())
 with opened_kernel(one.address, Path({folder!r})) as kernel:
     assert kernel.provisioner.warm, kernel.provisioner.why
     kernel.run("import subprocess\\nsubprocess.Popen(['sleep', '600'], start_new_session=True)")

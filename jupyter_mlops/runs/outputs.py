@@ -13,7 +13,8 @@ from typing import Any
 from .reproduction import Agreement, Held
 from .run import Run
 
-_INJECTED = "injected-parameters"
+# what papermill adds: the parameters, and a note of the error above everything
+_ADDED = {"injected-parameters", "papermill-error-cell-tag"}
 _LONGEST = 120
 _WIDGETS = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -33,7 +34,7 @@ _VOLATILE = (
     ("ids", re.compile(r"\b[0-9a-f]{32}\b")),
     ("ids", re.compile(r"sk-(?:container|estimator)-id-\d+|\bT_[0-9a-f]{5}\b")),
     ("ids", re.compile(r"(?<=[\"#])[a-z]{1,2}[0-9a-f]{10}\b")),
-    ("temporary paths", re.compile(r"ipykernel_\d+[/\\]\d+\.py|/tmp/[\w.-]+")),
+    ("temporary paths", re.compile(r"(?:/tmp/)?ipykernel_\d+[/\\]+\d+\.py|/tmp/[\w.-]+")),
 )
 
 
@@ -70,7 +71,7 @@ def _cells(notebook: Mapping[str, Any]) -> Iterable[tuple[int, str, list[Any]]]:
     """Yield the code cells as their author wrote them: position, source, outputs."""
     number = -1
     for cell in notebook.get("cells", ()):
-        if _INJECTED in cell.get("metadata", {}).get("tags", ()):
+        if _ADDED.intersection(cell.get("metadata", {}).get("tags", ())):
             continue
         number += 1
         if cell["cell_type"] == "code":

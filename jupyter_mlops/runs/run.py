@@ -194,7 +194,7 @@ class Run(Value):
         return self._bound().notebook(digest) if digest else None
 
     def checkout_notebook(self, path: str | Path) -> Path:
-        """Write the notebook with the outputs of this run to ``path``, a file or a folder, and return the file.
+        """Write the notebook with this run's outputs to ``path``, a file or a folder, and return the file.
 
         Raises ``NotFound`` where no notebook was executed, ``Conflict`` if the file is there already.
         """

@@ -178,7 +178,7 @@ class LocalExecutor:
         error = RunError(**result["error"]) if result["error"] else None
         environment = {**result["environment"], "sources": imported.to_dict()}
         if seed and (result["warm"] or not template):
-            environment["hash_seed"] = seed
+            environment |= {"hash_seed": seed, "hashing": "fixed"}
         return Outcome(
             error,
             _bytes(work / EXECUTED),

@@ -29,6 +29,7 @@ _SAID = {
     "differs": "came out differently",
     "failed": "failed, which the original did not",
 }
+_HASHING = {"random": "random: sets have another order in every process", "fixed": "set by the environment"}
 _MOST_ROWS, _MOST_FILES = 40, 12
 _TELLING = (
     "numpy", "pandas", "polars", "pyarrow", "scipy", "scikit-learn", "xgboost", "lightgbm", "catboost",
@@ -147,7 +148,7 @@ def _kept(run: Run) -> tuple[list[tuple[str, Cell | str | None]], list[str]]:
         ),
         ("machine", ", ".join(str(one) for one in places if one) if environment else ""),
         ("installed", ", ".join(telling) if known else ""),
-        ("hashes of text", "random in every process" if environment.get("hashing") == "random" else ""),
+        ("hash seed", environment.get("hash_seed") or _HASHING.get(environment.get("hashing", ""), "")),
     ]
     return made, list(environment.get("sources", {}).get("notes", ()))
 

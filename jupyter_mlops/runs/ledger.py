@@ -211,7 +211,9 @@ class Ledger:
         tx.execute(
             "UPDATE runs SET status = :status, error = :error, reason = :reason, ended_at = :at, "
             "executed_digest = :executed, source_digest = :sources, environment_digest = :environment, "
-            "warm = :warm, why_cold = :why_cold, lease_token = NULL, lease_until = NULL WHERE id = :id",
+            "warm = :warm, why_cold = :why_cold, lease_token = NULL, lease_until = NULL, "
+            # a notebook may go on although it was told that it is hopeless
+            "pruned_step = CASE WHEN :status = 'stopped' THEN pruned_step END WHERE id = :id",
             id=id,
             status=status,
             error=None if error is None else json.dumps(error.to_dict(), ensure_ascii=False),

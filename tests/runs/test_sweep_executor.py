@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlops.errors import Failed, Unreachable
+import jupyter_mlops as mlops
+from jupyter_mlops.errors import BadInput, Failed, Unreachable
 from jupyter_mlops.project import Project
 from jupyter_mlops.runs.executor import Outcome, Task
+from jupyter_mlops.runs.pruning import Pruned
 from jupyter_mlops.runs.run import RunError
 
 from .conftest import WriteNotebook, commit_customers, eventually, verbs
@@ -210,3 +212,53 @@ def test_stopping_a_run_is_told_to_its_executor_and_the_others_go_on(
     ]
     assert runs.sweep is not None
     assert runs.sweep.status == "finished"
+
+
+def test_what_is_reported_outside_of_a_sweep_is_logged(make_project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project()
+    with project.runs.start("tracked") as run:
+        assert mlops.report(0.5, 0) == 0.5
+        run.report(0.75, 1)
+        with pytest.raises(BadInput, match="metric objective is 'much', not a number"):
+            run.report("much", 2)
+        with pytest.raises(BadInput, match=r"step 0\.5 is not a whole number"):
+            run.report(1.0, 0.5)  # type: ignore[arg-type]
+    assert [(point.step, point.value) for point in run.history("objective")] == [(0, 0.5), (1, 0.75)]
+    assert (run.status, run.pruned) == ("finished", None)
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_a_run_is_judged_by_the_runs_that_finished(
+    notebook: tuple[Project, Path], cluster: Cluster, heeds: bool
+) -> None:
+    project, path = notebook
+    reached: dict[int, int] = {}
+
+    def answer(task: Task, stopped: Callable[[], bool]) -> Outcome:
+        n = task.parameters["n"]
+        run = project.runs.attach(task.id)
+        for step in range(4):
+            reached[n] = step
+            try:
+                run.report(float(n if step else 0), step)
+            except Pruned as hopeless:
+                if heeds:
+                    run.close()
+                    return Outcome(RunError(1, "Pruned", str(hopeless)))
+        run.close()
+        return Outcome()
+
+    cluster.answer = answer
+    grid = [{"n": n} for n in (5, 6, 7, 8, 9, 1, 10)]
+    runs = project.runs.execute(path, grid=grid, executor="cluster", maximize="score", workers=1)
+    assert [run.parameters["n"] for run in runs] == [5, 6, 7, 8, 9, 1, 10]
+    if heeds:
+        assert [run.pruned for run in runs] == [None] * 5 + [1, None]
+        assert runs[5].reason == "pruned at step 1: score 1 is worse than the median there"
+        assert reached == {5: 3, 6: 3, 7: 3, 8: 3, 9: 3, 1: 1, 10: 3}
+        everything = project.runs.execute(
+            path, grid=grid, executor="cluster", maximize="score", workers=1, prune=False
+        )
+        runs = everything
+    assert [(run.status, run.pruned) for run in runs] == [("finished", None)] * 7
+    assert reached == dict.fromkeys((5, 6, 7, 8, 9, 1, 10), 3)

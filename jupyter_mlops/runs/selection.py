@@ -34,7 +34,7 @@ _INDEXED_TEXT = 64
 _INDEXED = ("id", "experiment", "sweep", "status")
 _VISIBLE = "r.removed_at IS NULL"
 _FEW_RUNS = 300
-_MOST_COUNTED, _MOST_ESTIMATED = 5_000, 10_000
+_MOST_COUNTED, _MOST_ESTIMATED, _MOST_IN_SET = 5_000, 10_000, 2_000
 
 
 @dataclass
@@ -85,14 +85,15 @@ class Selection:
         # walking looks at limit * runs / matching rows, naming at matching ones
         worth = min(_MOST_COUNTED, runs if limit is None else math.isqrt(max(limit, 1) * runs) + 1)
         candidates = self._named(self.query.where)
-        counted = [(self._counted(named, 2 * worth + 1, count), named) for named in candidates]
+        some = max(worth, min(2 * worth, _MOST_IN_SET))
+        counted = [(self._counted(named, some + 1, count), named) for named in candidates]
         fewest, best = min(counted, default=(worth + 1, ""))
         if fewest <= worth:
             return best
-        self._sets = [named for met, named in counted if met <= 2 * worth]
+        self._sets = [named for met, named in counted if met <= some]
         if len(candidates) > 1 and limit is not None:
             # each is met by many, all of them perhaps by few: as if one had nothing to do with the other
-            most = max(worth, min(runs // 4, _MOST_ESTIMATED))
+            most = min(4 * worth, _MOST_ESTIMATED)
             counted = [(self._counted(named, most, count), named) for named in candidates]
             fewest, best = min(counted)
             matching = runs * math.prod(met / runs for met, _ in counted)

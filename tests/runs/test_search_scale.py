@@ -83,7 +83,9 @@ SEARCHES: list[tuple[str, str | None]] = [
 ]
 
 
-def test_ten_times_as_many_runs_are_hardly_more_work(make_project: Callable[..., Project], worked: Any) -> None:
+def test_ten_times_as_many_runs_are_little_more_work(
+    make_project: Callable[..., Project], worked: Any
+) -> None:
     few, many = make_project(), make_project()
     fill(few, FEW)
     fill(many, MANY)

@@ -1,0 +1,142 @@
+"""Sweeps run on warm kernels by themselves, say which runs did not, and keep every promise of cold ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from jupyter_mlops.project import Project
+from jupyter_mlops.runs.executor import Outcome, Task
+from jupyter_mlops.runs.liveness import Liveness
+from jupyter_mlops.runs.local import LocalExecutor
+
+from ..conftest import WriteNotebook, eventually
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+
+
+@pytest.fixture
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+        monkeypatch.delenv(name)
+    made = LocalExecutor(tmp_path, tmp_path / "state", "ann@example.com", Liveness(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    yield made
+    made.close()
+
+
+def task(write: WriteNotebook, folder: Path, *cells: str, id: str = "r1", **more: Any) -> Task:
+    """One run of a notebook of these cells, the first of which declares parameters."""
+    data = write(folder / "n.ipynb", *cells).read_bytes()
+    return Task(id, "e", data, "n.ipynb", "python3", str(folder), {"n": 2}, cells, {}, workers=2, **more)
+
+
+def never() -> bool:
+    return False
+
+
+def test_the_runs_of_a_sweep_are_warm_and_one_by_itself_is_not(
+    make_project: Any, write_notebook: WriteNotebook
+) -> None:
+    project: Project = make_project()
+    notebook = write_notebook(project.root / "n.ipynb", "n = 0", "import json\nprint(n)")
+    sweep = project.runs.execute(notebook, grid={"n": [1, 2]})
+    assert [(run.status, run.warm, run.why_cold) for run in sweep] == [("finished", True, "")] * 2
+    assert all(run.environment()["hash_seed"] for run in sweep)
+    (alone,) = project.runs.execute(notebook)
+    assert (alone.status, alone.warm, alone.why_cold) == ("finished", False, "a run by itself")
+    cold = project.runs.execute(notebook, grid={"n": [1, 2]}, cold=True)
+    assert [(run.warm, run.why_cold) for run in cold] == [(False, "asked for")] * 2
+
+
+def test_a_doubtful_notebook_runs_cold_and_says_why(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    asked = task(write_notebook, tmp_path, "n = 1", "import os\nos.environ['A'] = 'b'", "import json")
+    executor.prepare([asked, asked])
+    outcome = executor.run(asked, never)
+    assert outcome is not None
+    assert (outcome.error, outcome.warm) == (None, False)
+    assert outcome.why == "the notebook uses os.environ before its last import"
+
+
+def test_templates_that_are_killed_at_any_time_fail_no_run(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    gate = tmp_path / "gate"
+    cells = (
+        "n = 1",
+        f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.05)",
+    )
+    first, second = (task(write_notebook, tmp_path, *cells, id=id) for id in ("r1", "r2"))
+    executor.prepare([first, second])
+    outcomes: list[Outcome | None] = []
+    thread = threading.Thread(target=lambda: outcomes.append(executor.run(first, never)))
+    thread.start()
+    eventually(lambda: (tmp_path / "state" / "runs" / "r1" / "pid").exists())
+    for each in psutil.Process().children():
+        if "template.py" in " ".join(each.cmdline()):
+            each.kill()
+    gate.touch()
+    thread.join(120)
+    outcomes.append(executor.run(second, never))
+    assert [outcome and outcome.error for outcome in outcomes] == [None, None]
+
+
+def test_a_killed_run_is_told_within_seconds_and_may_be_tried_again(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    asked = task(write_notebook, tmp_path, "n = 1", "import time\ntime.sleep(600)")
+    executor.prepare([asked, asked])
+    outcomes: list[Outcome | None] = []
+    thread = threading.Thread(target=lambda: outcomes.append(executor.run(asked, never)))
+    thread.start()
+    file = tmp_path / "state" / "runs" / "r1" / "pid"
+    pid = int(eventually(lambda: file.exists() and file.read_text()))
+    liveness = Liveness(tmp_path / "state")
+    eventually(lambda: liveness.held("r1"))
+    os.kill(pid, signal.SIGKILL)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert not liveness.held("r1")
+    (outcome,) = outcomes
+    assert outcome is not None
+    assert outcome.error is not None
+    assert (outcome.error.name, outcome.died) == ("ProcessKilled", True)
+
+
+def test_a_run_over_its_limit_is_ended_and_what_it_did_is_kept(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    # the limit counts from the start of the run: long enough for the first cell, whatever the machine
+    cells = ("n = 1", "print('first')", "import time\ntime.sleep(600)")
+    asked = task(write_notebook, tmp_path, *cells, seconds=20.0)
+    executor.prepare([asked, asked])
+    outcome = executor.run(asked, never)
+    assert outcome is not None
+    assert outcome.error is not None
+    assert (outcome.error.name, outcome.error.cell) == ("TimeLimit", 2)
+    assert "time.sleep" in outcome.error.source
+    assert outcome.executed is not None
+    assert b"first" in outcome.executed
+    assert not outcome.died
+
+
+def test_a_stopped_run_leaves_nothing(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    started = tmp_path / "started"
+    cells = ("n = 1", f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(600)")
+    asked = task(write_notebook, tmp_path, *cells)
+    executor.prepare([asked, asked])
+    assert executor.run(asked, started.exists) is None
+    assert not list((tmp_path / "state" / "runs").iterdir())
+    executor.close()
+    eventually(lambda: not psutil.Process().children(recursive=True))

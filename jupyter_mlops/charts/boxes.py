@@ -10,7 +10,7 @@ from .palette import ACCENT, INKS, MUTED, PALETTE, labels, shortened
 
 BOX_HEIGHT, ROW, GAP = 40, 54, 40
 NARROWEST, WIDEST = 104, 168
-LETTER = 6.9  # pixels of a letter of a label, on average
+LETTER, SMALL = 6.9, 6.0  # pixels of a letter of a label and of what is below it, on average
 MOST = 60
 _CURVE = 16  # points of an edge
 _SWEEPS = 6
@@ -26,7 +26,7 @@ def boxes(figure: Figure, theme: str) -> Drawing:
     names = labels([node.label for node in nodes], 26)
     abouts = [_about(node) for node in nodes]
     longest = max(
-        max(len(name) * LETTER, len(about) * 5.6) for name, about in zip(names, abouts, strict=True)
+        max(len(name) * LETTER, len(about) * SMALL) for name, about in zip(names, abouts, strict=True)
     )
     width = min(max(NARROWEST, round(longest) + 26), WIDEST)
     across = max((column for column, _ in place), default=0) * (width + GAP) + width
@@ -41,7 +41,7 @@ def boxes(figure: Figure, theme: str) -> Drawing:
             "text": column * (width + GAP) + 14,
             "name": node.label,
             "label": shortened(name, int((width - 22) / LETTER)),
-            "about": _cut(about, int((width - 22) / 5.4)),
+            "about": _cut(about, int((width - 22) / SMALL)),
             "kind": node.kind,
             "color": _COLORS.get(node.kind, MUTED),
             "first": row * ROW + (16 if about else 21),

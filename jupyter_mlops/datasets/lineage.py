@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from ..charts import Figure
 
 _MOST = 60
-_WORDS = {"parent": "made into", "read": "read by", "wrote": "wrote", "model": "gave"}
+_WORDS = {
+    "parent": "made into",
+    "read": "read by",
+    "wrote": "wrote",
+    "one wrote": "one of them wrote",
+    "model": "gave",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +200,10 @@ class _Walk:
                 yield reader, Edge(node.ref, reader.ref, "read")
         elif node.kind != "model":
             for made in self._links.wrote(self._store, node.ref):
-                yield self.version(made), Edge(node.ref, f"data:{made}", "wrote")
+                # of a sweep it may be one run that wrote it, which is named itself where it is asked for
+                all_of_it = node.ref in {writer.ref for writer in self._links.writers(self._store, made)}
+                what = "wrote" if node.kind == "run" or all_of_it else "one wrote"
+                yield self.version(made), Edge(node.ref, f"data:{made}", what)
             for model in self._links.models(self._store, node.ref):
                 yield model, Edge(node.ref, model.ref, "model")
 

@@ -187,8 +187,14 @@ def _iso(moments: pl.Series) -> list[str]:
 def _edges(low: float, high: float, *, whole: bool) -> tuple[float, ...]:
     """Return the edges of at most twenty bins of equal width; of whole numbers, every bin holds as many."""
     if whole:
-        step = -(-(int(high) - int(low) + 1) // _BINS)
-        return tuple(range(int(low), int(high) + 1 + step, step))
+        count = int(high) - int(low) + 1
+        # the number of bins for which the last one is most nearly full: a short one looks like a drop
+        _, _, step = min(
+            (bins * step - count, -bins, step)
+            for step in {-(-count // most) for most in range(_BINS // 2, _BINS + 1)}
+            for bins in [-(-count // step)]
+        )
+        return tuple(range(int(low), int(low) + step * -(-count // step) + 1, step))
     width = (high - low) / _BINS
     if not width:
         return low - 0.5, high + 0.5

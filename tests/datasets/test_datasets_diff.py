@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -556,3 +558,27 @@ def test_what_did_not_change_is_said_as_it_is(project: Project) -> None:
     assert "dogs@v1 first, then dogs@v2" in said
     assert "identifier, not tested" in said
     assert "differ by nature: they are not tested" in said
+
+
+def test_a_wrong_key_is_refused_before_the_tests_of_shifts_are_loaded(project: Project) -> None:
+    for last in (2, 3):
+        project.datasets.commit("dogs", pl.DataFrame({"id": [1, last]}))
+    code = f"""
+import sys
+from jupyter_mlops import open
+from jupyter_mlops.errors import BadInput
+project = open({str(project.root)!r}, "ann@example.com")
+try:
+    project.datasets.diff("dogs@v1", "dogs@v2", key="name")
+except BadInput:
+    print("scipy.stats" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_comparison_knows_its_page(project: Project) -> None:
+    diff = compared(project, pl.DataFrame({"id": [1]}), pl.DataFrame({"id": [2]}))
+    assert diff.path == "data/dogs/2/diff/1"
+    project.datasets.commit("cats", pl.DataFrame({"id": [1]}))
+    assert project.datasets.diff("dogs@v2", "cats@v1").path == ""

@@ -83,6 +83,14 @@ def test_many_runs_of_a_sweep_are_one_step_of_the_lineage(story: Project) -> Non
     lineage = story.datasets.lineage("raw")
     assert lineage.node("sweep:sw33p234").label == "3 runs"
     assert not [node for node in lineage.nodes if node.ref.startswith("run:r")]
+    # one of them wrote something: not all three did
+    with story.people.write(story.people.role_of("ann@example.com")) as transaction:
+        transaction.insert("run_outputs", run="r1", ref="features@v1", digest="b3:")
+        transaction.event("sweep.finished", "sweep:sw33p234")
+    lineage = story.datasets.lineage("raw")
+    (edge,) = [edge for edge in lineage.edges if edge.source == "sweep:sw33p234"]
+    assert edge.words == "one of them wrote"
+    assert "run:r1" in {edge.source for edge in story.datasets.lineage("features").sources}
 
 
 def test_a_version_that_nothing_uses_can_be_removed_and_restored(project: Project) -> None:

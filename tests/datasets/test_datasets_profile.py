@@ -12,6 +12,7 @@ import pytest
 
 from jupyter_mlops.datasets import Column, ColumnProfile, profile
 from jupyter_mlops.project import Project
+from jupyter_mlops.views import to_text, view
 
 
 def profiles(frame: pl.DataFrame, size: int = 1) -> dict[str, ColumnProfile]:
@@ -126,3 +127,21 @@ def test_big_tables_are_profiled_in_pieces_and_say_so(monkeypatch: pytest.Monkey
     assert sampled["f"].quantiles == pytest.approx(exact["f"].quantiles, abs=0.01)
     assert sum(count for _, count in sampled["s"].top) == 1_000
     assert profiles(frame, size=profile.EXACT_BYTES * 10)["f"].sampled == 1_000
+
+
+@pytest.mark.parametrize("days", [21, 60, 153, 200, 365, 366, 1000])
+def test_the_last_bar_of_evenly_spread_dates_is_no_drop(project: Project, days: int) -> None:
+    first = dt.date(2024, 1, 1)
+    table = pl.DataFrame({"day": pl.date_range(first, first + dt.timedelta(days - 1), eager=True)})
+    (made,) = project.datasets.commit("days", table).profile
+    assert sum(made.counts) == days
+    assert 7 <= len(made.counts) <= 20
+    assert made.counts[-1] >= 0.75 * made.counts[0]
+
+
+def test_frequent_values_and_numbers_are_read_without_a_riddle(project: Project) -> None:
+    table = pl.DataFrame({"k": ["15"] * 235 + ["17"] * 233, "n": range(80, 5000)[:468], "m": range(-33, 435)})
+    text = to_text(view(project.datasets.commit("t", table).describe()))
+    assert "15 ×235 · 17 ×233" in text
+    wide = pl.DataFrame({"n": [80, 4983]})
+    assert "80 to 4,983" in to_text(view(project.datasets.commit("w", wide).describe()))

@@ -71,6 +71,13 @@ def test_the_overview_tells_what_waits_for_whom(serve: Serve, told: Project) -> 
     assert "Waits for others" in dee
 
 
+def test_a_version_in_the_place_of_a_dataset_is_not_found(serve: Serve, told: Project) -> None:
+    bo = serve(told, people=True).person(BO)
+    name = told.datasets.list()[0].name
+    assert bo.get(f"mlops/data/{name}").status == 200
+    assert bo.get(f"mlops/data/{name}@v77").status == 404
+
+
 def test_a_model_shows_how_its_aliases_moved(serve: Serve, told: Project) -> None:
     bo = serve(told, people=True).person(BO)
     for path in ("models/churn-model", "models/churn-model/1"):

@@ -135,8 +135,6 @@ def _tables(
 
 
 def _table(before: DatasetVersion, after: DatasetVersion, path: str | None, settings: _Settings) -> TableDiff:
-    # takes as long as matching a million rows, and can be done meanwhile
-    Thread(target=import_module, args=("scipy.stats",)).start()
     versions = before, after
     words = tuple({column.name: column.type for column in version.form(path).columns} for version in versions)
     texts = _compared_as_texts(path or "", versions, words)
@@ -253,6 +251,8 @@ class _Comparison:
     def made(self) -> TableDiff:
         """Return what differs."""
         key = chosen(self._settings.key, self._settings.remembered, self._shared, self._before, self._after)
+        # takes as long as matching a million rows, and can be done meanwhile; a wrong key is refused before
+        Thread(target=import_module, args=("scipy.stats",)).start()
         plan, tally, samples, spreads = self._counted(key)
         if key.matched == INFERRED and tally.repeated:
             key = Key(

@@ -243,6 +243,13 @@ class DatasetDiff(Value):
         return f"{self.before} → {self.after}"
 
     @property
+    def path(self) -> str:
+        """Where the page shows it: versions of one dataset have a page."""
+        name, _, number = self.after.rpartition("@v")
+        earlier, _, before = self.before.rpartition("@v")
+        return f"data/{name}/{number}/diff/{before}" if name == earlier else ""
+
+    @property
     def table(self) -> TableDiff | None:
         """The comparison of the only table, where both versions are one."""
         return self.tables[0] if len(self.tables) == 1 and not self.tables[0].path else None

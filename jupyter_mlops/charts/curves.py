@@ -111,14 +111,12 @@ class _Colors:
     def channel(self, symbol: str) -> Spec:
         legend: Spec | None = None
         if len(self._domain) > 1:
-            on_top = sum(len(label) + 5 for label in self._domain) <= 80
+            on_top = sum(len(label) + 7 for label in self._domain) <= 80
             legend = {"title": None, "symbolType": symbol, "symbolOpacity": 1}
+            legend["columnPadding"] = 28  # where it is shown, letters may be wider than where it was laid out
             legend |= {"orient": "top", "offset": 6} if on_top else {"orient": "bottom", "offset": 12}
             if not on_top:
                 legend["columns"] = 4 if max(map(len, self._domain)) <= 14 else 2
-                legend["columnPadding"] = (
-                    28  # where it is shown, letters may be wider than where it was laid out
-                )
         space = {"domain": self._domain, "range": self._range}
         return {"field": "series", "type": "nominal", "scale": space, "legend": legend}
 

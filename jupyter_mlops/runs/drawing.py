@@ -63,7 +63,9 @@ def curves_of(
     runs: Sequence[Run], metric: str, names: Sequence[str], best: Sequence[Run], histories: Histories
 ) -> Figure:
     """Return the course of ``metric`` in each run that logged it; the ``best`` ones stand out among many."""
-    measured = [run for run in runs if run.id in histories][:MOST_COURSES]
+    # the best first: they head the legend, and of very many they are drawn
+    ranked = {run.id: run for run in (*best, *runs) if run.id in histories}
+    measured = list(ranked.values())[:MOST_COURSES]
     labels = {run.id: label(run, names) for run in measured}
     courses = {
         labels[run.id]: (
@@ -75,7 +77,7 @@ def curves_of(
     few = len(measured) <= 8
     # where nothing says which are best, the first ones: whoever ordered them meant something
     top = [run for run in best if run.id in labels][:_TOP] or measured[:_TOP]
-    left_out = len([run for run in runs if run.id in histories]) - len(measured)
+    left_out = sum(metric in run.metrics for run in runs) - len(measured)
     first = best[0] if best else None
     return line(
         _title(runs, metric),

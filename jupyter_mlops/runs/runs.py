@@ -222,7 +222,8 @@ class Runs(Value, Sequence[Run]):
         if kind == "line":
             # which runs stand out is decided by the metric that decides, whatever is drawn of them
             ranked = ranked or (self._ranked(self.metric) if self.metric else [])
-            return drawing.curves_of(self.items, metric, self.varying, ranked, self._histories(metric))
+            histories = self._histories(metric, ranked)
+            return drawing.curves_of(self.items, metric, self.varying, ranked, histories)
         if kind == "scatter":
             chosen = drawing.known_parameter(self.items, parameter, self.varying)
             return drawing.scatter_of(self.items, metric, chosen, best)
@@ -249,8 +250,9 @@ class Runs(Value, Sequence[Run]):
         measured = [run for run in self.finished if math.isfinite(run.metrics.get(metric, math.nan))]
         return sorted(measured, key=lambda run: (sign * run.metrics[metric], run.number))
 
-    def _histories(self, metric: str) -> drawing.Histories:
-        measured = [run for run in self.items if metric in run.metrics][: drawing.MOST_COURSES]
+    def _histories(self, metric: str, first: Sequence[Run]) -> drawing.Histories:
+        ordered = {run.id: run for run in (*first, *self.items) if metric in run.metrics}
+        measured = list(ordered.values())[: drawing.MOST_COURSES]
         return histories_of(measured, metric, drawing.COURSE)
 
     def to_dict(self) -> dict[str, Any]:

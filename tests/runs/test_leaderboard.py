@@ -189,3 +189,22 @@ def test_many_curves_are_thinned_and_the_first_stand_out(make_project: MakeProje
     assert {one.x[0] for one in figure.series} == {0}
     assert {one.x[-1] for one in figure.series} == {2_999}
     assert len(figure.highlight) == 3
+
+
+def test_of_very_many_curves_the_best_are_drawn_and_the_rest_is_counted(make_project: MakeProject) -> None:
+    from dataclasses import replace
+
+    from jupyter_mlops.runs import Sweep
+
+    project = make_project()
+    for number in range(55):
+        with project.runs.start("crowd", parameters={"lr": number}) as run:
+            run.log_metric("auc", number / 100, 0)
+            run.log_metric("auc", number / 90, 1)
+    found = project.runs.search(limit=None)
+    sweep = Sweep("s", "crowd", "n.ipynb", 55, "finished", "auc", "maximize", found[0].created_at, None, "a")
+    figure = replace(found, sweep=sweep).plot("line")
+    assert len(figure.series) == 50
+    assert figure.subtitle == "first 50 of 55 runs"
+    assert figure.series[0].name.endswith("54")
+    assert figure.highlight == tuple(one.name for one in figure.series[:3])

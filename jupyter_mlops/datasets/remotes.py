@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import DEFAULT_REMOTE, FILE, RemotePlace, check_remote_name
-from ..errors import BadConfig, BadInput, Conflict, MLOpsError, NotFound, close_matches
+from ..errors import BadConfig, BadInput, Conflict, MLOpsError, NotFound, StoreFailed, close_matches
 from ..objects import Batch, Objects
 from ..people import Members, Role
 from ..refs import Ref, parse_ref
@@ -208,8 +209,14 @@ class Remotes:
         from ..objects.remotes.remote import RemoteObjects
         from ..objects.remotes.storage import storage_at
 
-        with RemoteObjects(storage_at(place.url), self._folder / name, place.single_writer) as there:
-            yield there
+        try:
+            with RemoteObjects(storage_at(place.url), self._folder / name, place.single_writer) as there:
+                yield there
+        except sqlite3.Error as error:  # such as a temporary folder that is full
+            raise StoreFailed(
+                f"what is to be moved and what the remote '{name}' holds could not be noted: {error}",
+                "free some space in the temporary folder and in .mlops and repeat; what was moved counts",
+            ) from error
 
     def _write(self, name: str, place: RemotePlace | None) -> None:
         """Change mlops.toml, keeping its comments."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,9 +26,12 @@ from jupyter_mlops.errors import (
     Failed,
     NotFound,
     Refused,
+    StoreFailed,
     Unreachable,
 )
 from jupyter_mlops.objects.blob import digest_of
+from jupyter_mlops.objects.remotes.known import Known
+from jupyter_mlops.objects.remotes.plan import Plan
 from jupyter_mlops.project import Project, open_project
 from jupyter_mlops.store.events import canonical
 from jupyter_mlops.views import to_text, view
@@ -521,6 +525,26 @@ def test_a_relative_path_is_declared_so_that_every_clone_can_use_it(
         assert again.remotes.get("shared").address == str(wanted)
     far = project.remotes.add("far", str(tmp_path / "x" / ".." / "far"))
     assert far.address == str(tmp_path / "far")
+
+
+def test_a_temporary_folder_that_is_full_is_one_clear_line(
+    ann: Project, bo: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    commit(ann, "letters", "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "add", full)
+        patch.setattr(Known, "lacking", full)
+        with pytest.raises(StoreFailed, match=r"disk is full — free some space in the temporary folder"):
+            ann.datasets.push()
+    ann.datasets.push()
+    with monkeypatch.context() as patch:
+        patch.setattr(Known, "find", full)
+        with pytest.raises(StoreFailed, match="what was moved counts"):
+            bo.datasets.pull()
+    assert states(bo.datasets.pull()) == [("letters@v1", "letters@v1", "pulled")]
 
 
 def test_who_may_only_look_pushes_nothing(ann: Project, as_actor: Callable[..., Project]) -> None:

@@ -284,7 +284,8 @@ def _progress(value: Runs, seconds_left: float | None) -> list[str]:
         parts.append(f"{formats.number(at_work)} running")
     left = _seconds_left(value, ended, at_work) if seconds_left is None else seconds_left
     if left is not None and left >= 1:
-        parts.append(f"about {formats.duration(left)} left")
+        # it is a guess: tenths of a second would promise too much
+        parts.append(f"about {formats.duration(left) if left >= 10 else f'{left:.0f} s'} left")
     return parts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -258,9 +258,3 @@ def _lines(text: str) -> str:
 
 def _failure(run: Run) -> tuple[Any, ...] | None:
     return None if run.error is None else (run.error.name, run.error.cell)
-
-
-def worst(held: Sequence[Held]) -> Agreement:
-    """Return how the least agreeing of ``held`` agrees."""
-    order: tuple[Agreement, ...] = ("different", "missing", "new", "close", "ignored", "equal")
-    return min((one.agreement for one in held), key=order.index, default="equal")

@@ -9,8 +9,8 @@ from .figure import Figure, GraphNode
 from .palette import ACCENT, INKS, MUTED, PALETTE, labels, shortened
 
 BOX_HEIGHT, ROW, GAP = 40, 54, 40
-NARROWEST, WIDEST = 104, 168
-LETTER, SMALL = 6.9, 6.0  # pixels of a letter of a label and of what is below it, on average
+NARROWEST, WIDEST = 104, 200
+LETTER, SMALL = 7.9, 6.2  # pixels of a letter of a label and of what is below it, on average
 MOST = 60
 _CURVE = 16  # points of an edge
 _SWEEPS = 6

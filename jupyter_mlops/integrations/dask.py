@@ -21,7 +21,6 @@ from . import away
 VARIABLE = "MLOPS_DASK_ADDRESS"
 _BETWEEN_LOOKS = 0.1
 _CONNECT_SECONDS = 10
-_LOST_SECONDS = 30.0
 _LOOK_SECONDS = 0.5
 
 
@@ -54,32 +53,34 @@ class DaskExecutor:
     def run(self, task: Task, stopped: Callable[[], bool]) -> Outcome | None:
         """Execute ``task`` on a worker and write what came of it into the project."""
         luggage = away.packed(self._project, task)
+        self._check()
         future = self._client.submit(_perform, luggage, pure=False, key=f"mlops-{task.id}", retries=0)
-        answering = time.monotonic()
         try:
             while not future.done():
                 time.sleep(_BETWEEN_LOOKS)
                 if stopped():
                     return None
-                if self._client.status == "running":
-                    answering = time.monotonic()
-                elif time.monotonic() - answering > _LOST_SECONDS:
-                    raise Unreachable(f"the Dask scheduler at {self._address} does not answer any more")
+            self._check()
             if future.status == "finished":
                 parcel = future.result()
                 return None if parcel is None else away.unpacked(self._project, task, parcel)
             return _failed(future)
         finally:
-            future.cancel()
-            self._forget(task)
+            if self._client.status == "running":
+                future.cancel()
+                _library().Event(_begun(task), client=self._client).clear()
 
     def close(self) -> None:
         """Leave the cluster; what still executes there ends."""
         self._client.close()
         self._project.close()
 
-    def _forget(self, task: Task) -> None:
-        _library().Event(_begun(task), client=self._client).clear()
+    def _check(self) -> None:
+        """Raise ``Unreachable`` once the client has given up looking for the scheduler."""
+        if self._client.status in ("closing", "closed"):
+            raise Unreachable(
+                f"the Dask scheduler at {self._address} does not answer any more", "start it, then resume"
+            )
 
 
 def executor(root: Path, state: Path, actor: str, liveness: Liveness) -> DaskExecutor:

@@ -148,7 +148,9 @@ class Queue:
         self._seen = {key: self._seen.get(key, now) for key in keys}
         count = 0
         for row, key in zip(rows, keys, strict=True):
-            if self._left_behind(row) or now - self._seen[key] >= seconds:
+            if behind := self._left_behind(row):
+                self._shelf.liveness.forget(row["worker"])
+            if behind or now - self._seen[key] >= seconds:
                 # unless it is renewed or ends meanwhile
                 expected = {name: row[name] for name in ("lease_token", "lease_until")}
                 plan = self._plan(row["sweep"])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from jupyter_client.kernelspec import NoSuchKernel
 
 from jupyter_mlops.cli import run as mlops
 from jupyter_mlops.errors import BadInput, MLOpsError
@@ -170,7 +171,13 @@ def test_a_version_that_was_removed_is_one_clear_line(trained: Project) -> None:
     assert told.value.hint == "`mlops data restore customers@v1` brings it back"
 
 
-def test_what_cannot_be_executed_again_says_so(trained: Project, tmp_path: Path) -> None:
+def no_such_kernel(_: object, name: str) -> None:
+    raise NoSuchKernel(name)
+
+
+def test_what_cannot_be_executed_again_says_so(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = trained.runs.get("growth@latest")
     with trained.runs.start("by-hand") as tracked:
         pass
@@ -184,6 +191,10 @@ def test_what_cannot_be_executed_again_says_so(trained: Project, tmp_path: Path)
         trained.runs.execute()
     with pytest.raises(BadInput, match="repeats no other"):
         trained.runs.reproduction(original)
+    with monkeypatch.context() as without:
+        without.setattr("jupyter_client.kernelspec.KernelSpecManager.get_kernel_spec", no_such_kernel)
+        with pytest.raises(BadInput, match="asks for the kernel 'python3', which is not installed here"):
+            trained.runs.execute(like=original)
     (trained.root / "notebooks").rename(tmp_path / "elsewhere")
     with pytest.raises(MLOpsError, match=r"the folder notebooks, in which run .* is gone"):
         trained.runs.execute(like=original)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -105,6 +106,8 @@ class Finder:
         """Return the runs that fit, the newest first or as ``order_by`` says."""
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise BadInput(f"limit {limit!r} is not a number of runs", "give 0 or more, or None for all")
+        if limit is not None:
+            limit = min(limit, sys.maxsize)
         query = parse_query(where, order_by)
         if experiment is not None:
             check_name(experiment, "experiment")

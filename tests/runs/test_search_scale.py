@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from jupyter_mlops.errors import BadInput
 from jupyter_mlops.project import Project
+from jupyter_mlops.store.dialect import typed_words
 
 FEW, MANY = 600, 6_000
 LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -179,3 +183,26 @@ def test_long_and_strange_texts_do_no_harm(project: Project) -> None:
             )
     assert len(project.runs.search("text matches 'DROP table; -- texts'")) == 1
     assert len(project.runs.search("text matches 'xxxxx*'")) == 2
+
+
+SAID = ("odd", "text", "a", "b")
+
+
+def test_anything_may_be_pasted_among_the_words(project: Project) -> None:
+    with project.runs.start("odd", {"text": "a b"}) as run:
+        run.log_metric("auc", 1)
+
+    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.text(max_size=40))
+    def harmless(typed: str) -> None:
+        quoted = typed.replace("'", "''")
+        words = typed_words(typed)
+        if not words:
+            with pytest.raises(BadInput, match="there is no word in this text"):
+                by_words(project, quoted)
+            return
+        known = all(any(one == w or (star and one.startswith(w)) for one in SAID) for w, star in words)
+        assert by_words(project, quoted) == ([run.id] if known else [])
+
+    harmless()
+    assert len(project.runs.search("text ~ 'a*'", "metrics.auc", 10**40)) == 1

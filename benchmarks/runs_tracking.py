@@ -131,7 +131,7 @@ print((time.perf_counter() - begun) / 100)
 def rows(quick: bool, mlflow: str) -> Iterator[Row | str]:
     """Yield the rows of tracking."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    ours_count, theirs_count = (20_000, 30) if quick else (300_000, 600)
+    ours_count, theirs_count = (20_000, 30) if quick else (300_000, 300)
     with tempfile.TemporaryDirectory(prefix="runs-tracking") as folder:
         place = Path(folder)
         database = made_theirs(place, mlflow)

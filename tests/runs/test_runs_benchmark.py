@@ -16,6 +16,8 @@ ROWS = {
         "our store on PostgreSQL, 2 processes",
         "runs a second, 10 parameters and 10 metrics, durable",
     ],
+    "search": ["top 50 of", "leaderboard, first"],
+    "sweep": ["sweep of", "overhead of a run beyond its cells"],
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jupyter_mlops.charts import bar
-from jupyter_mlops.runs import Run, RunError, Runs, Sweep
+from jupyter_mlops.runs import Run, RunError, RunInfo, Runs, Sweep
 from jupyter_mlops.views import to_html, to_markdown, to_text, view
 from jupyter_mlops.views.leaderboard import view_of_runs
 from jupyter_mlops.views.view import Cell, Changes, Image, Picture, Table, View
@@ -153,3 +153,15 @@ def test_bars_beside_numbers_cost_no_column() -> None:
     narrow = to_text(wide, 66)
     assert "█" not in narrow
     assert narrow.count("more column") == 0
+
+
+def test_in_a_notebook_things_are_linked_where_the_page_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Runs(
+        (made(1, "failed", error=RunError(2, "KeyError", "'a'"), info=RunInfo(executed_digest="b3:1")),)
+    )
+    assert "href" not in failed._repr_mimebundle_()["text/html"]
+    monkeypatch.setenv("MLOPS_PAGE_URL", "http://127.0.0.1:8888/mlops/")
+    shown = failed._repr_mimebundle_()["text/html"]
+    assert 'href="http://127.0.0.1:8888/mlops/runs/run00001/notebook"' in shown
+    monkeypatch.setenv("MLOPS_PAGE_URL", "javascript:alert(1)//")
+    assert "href" not in failed._repr_mimebundle_()["text/html"]

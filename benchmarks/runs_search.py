@@ -83,7 +83,13 @@ def _beside(ours: Ours, theirs: Theirs | None, size: int, rounds: int) -> Iterat
                 if found != their_found:
                     raise SystemExit(f"{where}: not the same runs as MLflow's")
         job = f"top 50 of {size:,} runs by a metric, {where}"
-        yield Row(job, statistics.median(took), statistics.median(their_took) if theirs else None, "s", 80)
+        yield Row(
+            job,
+            statistics.median(took),
+            statistics.median(their_took) if theirs else None,
+            "s",
+            None if size < SIZES[1] else 80,
+        )
 
 
 def _growing(middle: Ours, large: Ours, few: int, many: int, rounds: int) -> Iterator[Row]:

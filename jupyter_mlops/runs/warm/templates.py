@@ -26,7 +26,7 @@ _BETWEEN_LOOKS = 0.005
 _LONGEST_PATH = 80  # a socket's address holds 107 bytes, and kernels append to theirs
 _RUNNER = "jupyter_mlops.runs.child:main"
 _RUNNER_READY = ("jupyter_mlops.runs.child:rehearse",)
-_KERNEL_READY = ("jupyter_mlops.runs.capture:environment", "jupyter_mlops.runs.imports")
+_KERNEL_READY = ("jupyter_mlops.runs.imports",)
 # an allocator that pyarrow has but does not use would start a thread when it is loaded
 _ADDED = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 

@@ -241,7 +241,7 @@ def test_a_notebook_must_be_there_be_one_and_declare_what_is_set(
     for name, content, message in [
         ("empty.ipynb", "", "is empty"),
         ("text.ipynb", "hello", "is no notebook"),
-        ("old.ipynb", '{"worksheets": [], "nbformat": 3}', "is no notebook"),
+        ("old.ipynb", '{"worksheets": [], "nbformat": 3}', "is a notebook of format 3 that cannot be read"),
         ("list.ipynb", "[1, 2]", "is no notebook"),
         ("r.ipynb", '{"cells": [], "metadata": {"language_info": {"name": "R"}}}', "is written in R"),
     ]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from importlib import import_module
 from typing import Any
 
 import click
@@ -97,8 +96,7 @@ def _autolog(words: list[str]) -> None:
     open_projects_with(open_project)  # as the package does it for who asks there
     if words not in ([], ["on"], ["off"]):
         raise BadInput(f"autolog takes no {' '.join(words)}", "%mlops autolog, or %mlops autolog off")
-    # by the package's own name, which wires what finds the run
-    import_module("jupyter_mlops").autolog(disable=words == ["off"])
+    autolog(disable=words == ["off"])
 
 
 def _split(line: str) -> list[str]:

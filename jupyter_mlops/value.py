@@ -32,6 +32,10 @@ class Value:
         base = os.environ.get("MLOPS_PAGE_URL", "").rstrip("/")
         return f"{base}/{getattr(self, 'path', '')}" if base else ""
 
+    def __str__(self) -> str:
+        """Return what a terminal shows, so that ``print`` tells what the command line does."""
+        return str(bundle(self)["text/plain"])
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
         return bundle(self)
 

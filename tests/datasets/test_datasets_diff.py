@@ -582,3 +582,12 @@ def test_a_comparison_knows_its_page(project: Project) -> None:
     assert diff.path == "data/dogs/2/diff/1"
     project.datasets.commit("cats", pl.DataFrame({"id": [1]}))
     assert project.datasets.diff("dogs@v2", "cats@v1").path == ""
+
+
+def test_what_is_printed_is_what_the_command_line_shows(project: Project) -> None:
+    diff = compared(project, DOGS, DOGS.with_columns(age=pl.col("age") + 1), committed_key="id")
+    assert str(diff) == to_text(view(diff))
+    assert repr(diff).startswith("DatasetDiff(")
+    version = project.datasets.get("dogs")
+    assert str(version).splitlines()[0].startswith("dogs@v2 · 3 rows")
+    assert "dogs@v1" in str(project.datasets.remove("dogs@v1"))

@@ -111,7 +111,7 @@ def test_a_committed_table_shows_its_size_and_the_shape_of_its_columns(
     tenure = next(line for line in told.split("\n") if line.startswith("tenure"))
     assert "█" in tenure
     assert "0 to 6" in tenure
-    assert "yes 133 · no 67" in to_text(view(version.describe()), 120)
+    assert "yes ×133 · no ×67" in to_text(view(version.describe()), 120)
 
 
 def test_a_column_of_identifiers_is_called_that(make_project: Any) -> None:

@@ -41,6 +41,10 @@ from jupyter_mlops.objects.upkeep.verify import Damage, VerifyReport
 from jupyter_mlops.people import Identity, PolicyInForce
 from jupyter_mlops.promotion import Approval, GateReport, GateResult, Vote
 from jupyter_mlops.runs import Artifact, Run, RunError, RunInfo, Runs, Sweep
+from jupyter_mlops.runs.comparison import Course, SourceChange, compared
+from jupyter_mlops.runs.importance import Importance, Share
+from jupyter_mlops.runs.leaderboard import Leaderboard, Order, Within
+from jupyter_mlops.runs.notebook_diff import CellChange, NotebookDiff
 from jupyter_mlops.statistics import DriftPolicy
 from jupyter_mlops.store import AuditReport, Event
 from jupyter_mlops.store.aliases import AliasMove
@@ -122,6 +126,17 @@ def values(text: str = "plain") -> dict[str, Any]:
     sweep = Sweep("sw33p234", text, text, 3, "finished", "auc", "maximize", AT, LATER, text)
     runs = Runs((run, _run("c2e4g6h8", 4, text, metrics={"auc": 0.5}), failed), sweep)
     signature = Signature((Input(text, "integer"), Input("b", "")), "class", (text, "Yes"))
+    changed = (("-", text), ("+", text), (" ", text), ("…", "3 equal lines"))
+    cells = (
+        CellChange("changed", "code", 1, 2, changed, changed),
+        CellChange("added", text, None, 3, (("+", text),)),
+    )
+    notebooks = NotebookDiff((text, "a8c2d4e6"), cells, 4)
+    sources = (SourceChange(text, "changed", changed), SourceChange("b.py", "added", (("+", text),)))
+    course = Course(text, {text: ((0, 1), (0.5, 0.7)), "b": ((0,), (0.4,))})
+    close = replace(
+        compared((run, other)), sources=sources, notebook=notebooks, courses=(course,), missing=(text,)
+    )
     model_version = ModelVersion(
         name=text, number=2, digest=DIGEST, run="7k3f9q2m", author=text, actor=text, at=AT,
         signature=signature,
@@ -183,7 +198,13 @@ def values(text: str = "plain") -> dict[str, Any]:
         "remote": Remote(text, text, True, True, text), "transfer": _transfer(text),
         "description": version.describe(), "lineage": lineage,
         "run": run, "failed run": failed, "run error": error, "sweep": sweep, "sweep of runs": runs,
-        "runs": Runs((run, other, failed)), "comparison": runs.compare(), "artifact": run.artifacts[text],
+        "runs": Runs((run, other, failed)), "comparison": runs.compare(),
+        "close comparison": close, "notebook diff": notebooks,
+        "equal notebooks": NotebookDiff((text, text), (), 7),
+        "leaderboard": Leaderboard(Within(runs), Order("metrics.auc", True)).pick(run),
+        "empty leaderboard": Leaderboard(Within(Runs(()))),
+        "importance": Importance(text, 24, (Share(text, 0.8, 0.1), Share("b", 0.2, 0.05)), 0.7),
+        "doubtful importance": Importance(text, 3, doubt=text), "artifact": run.artifacts[text],
         "model version": model_version, "model": model, "gate report": gates, "approval": approval,
         "moved approval": _approval(text, "moved", gates), "approval of a policy": _approval(text,
         "pending", None, "policy"),

@@ -50,6 +50,8 @@ def kinds_of(value: type) -> Iterator[type]:
 
 
 def test_every_kind_of_value_has_a_view_of_its_own() -> None:
+    # it asks for our engine while it is loaded, so it comes before the engine
+    importlib.import_module("papermill")
     for ring in RINGS:
         package = importlib.import_module(f"jupyter_mlops.{ring}")
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):

@@ -78,7 +78,7 @@ def test_an_error_is_saved_with_what_led_to_it(writes: list[int], tmp_path: Path
 
 def test_both_are_found_by_their_entry_points() -> None:
     (engine,) = entry_points(group="papermill.engine", name="mlops")
-    assert engine.load() is MLOpsEngine
+    assert engine.load().execute_managed_notebook == MLOpsEngine.execute_managed_notebook
     (provisioner,) = entry_points(group="jupyter_client.kernel_provisioners", name="mlops-warm")
     assert provisioner.load() is WarmProvisioner
 

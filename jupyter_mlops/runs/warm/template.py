@@ -44,6 +44,7 @@ _PDEATHSIG, _SUBREAPER = 1, 36
 _MOST_BYTES = 16 << 20
 _PATIENCE = 10.0
 _MOST_LEFT = 5
+_LAST_WORDS = 1.0
 # what ipykernel imports only when it starts; imported here, each fork has it
 _KERNEL = (
     "ipykernel_launcher",
@@ -301,6 +302,7 @@ class Template:
         sys.argv = [str(sys.modules["ipykernel_launcher"].__file__), *request["arguments"]]
         sys.orig_argv[:] = [sys.orig_argv[0], "-m", "ipykernel_launcher", *request["arguments"]]
         status = 0
+        app: Any = None
         loaded: set[str] = set()
         try:
             added = len(warnings.filters)
@@ -320,7 +322,7 @@ class Template:
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)
             status = 1
-        _finish(status, loaded)
+        _finish(status, loaded, getattr(app, "control_thread", None))
         return status
 
     def _order_filters(self, before: int) -> None:
@@ -398,13 +400,18 @@ def _called(name: str, *arguments: Any) -> Any:
     return getattr(found, function)(*arguments) if function else None
 
 
-def _finish(status: int, loaded: set[str]) -> None:
+def _finish(status: int, loaded: set[str], control: Any) -> None:
     """End a kernel as an interpreter ends, but for taking apart what was ``loaded``: that would cost a run.
 
     Threads are waited for, exit handlers run, the notebook's objects go, files left open are written out.
     """
     try:
         threading._shutdown()  # type: ignore[attr-defined]
+        if control is not None and control.is_alive():
+            # it may still say that it heard; the kernel's exit handler would take its channel away meanwhile,
+            # and the two would wait for each other
+            control.stop()
+            control.join(_LAST_WORDS)
         atexit._run_exitfuncs()
         names = vars(sys.modules["__main__"])
         for name in [name for name in names if name != "__builtins__"]:

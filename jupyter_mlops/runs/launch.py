@@ -149,7 +149,6 @@ class Launch:
             )
         if plan.strategy.size > (MOST_RUNS if confirm else _UNASKED_RUNS):
             raise TooMany(plan.strategy.size)
-        check_kernel(read)
         plan = replace(
             plan,
             executor=check_executor(executor or LOCAL),
@@ -174,10 +173,12 @@ class Launch:
                 self._roster.begin(sweep, experiment, plan, digest, git, detached)
 
         if not wait:
+            check_kernel(plan.notebook)
             begin(detached=True)
             return self._finder.sweep(sweep)
         with self._liveness.hold(sweep), self._executing(sweep, experiment, plan, git) as execution:
             execution.prepare(plan.strategy.size)
+            check_kernel(plan.notebook)  # takes a while, in which templates import what they need
             begin(detached=False)
             self._perform(execution, sweep, plan)
         return self._finder.sweep(sweep)

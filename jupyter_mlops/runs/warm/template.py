@@ -112,6 +112,7 @@ class Template:
         """Import what was asked for; return the module, if any, of whose import more is seen than names."""
         config = self._config
         kernel = config["work"] == "kernel"
+        gc.disable()  # imports leave nothing to collect, and each look for it would take longer
         if kernel:
             # as the kernel sets it before the notebook's first import: matplotlib reads it once
             os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")

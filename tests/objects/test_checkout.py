@@ -553,6 +553,22 @@ def test_clones_are_files_of_their_own(
         (tmp_path / name / "2024/deep/er/noise").write_text("mine")
 
 
+def test_a_large_copy_that_went_bad_is_made_anew(objects: Objects, tmp_path: Path) -> None:
+    """A copy that has no other name is looked at through a mapping, window by window."""
+    data = os.urandom(1 << 20) * 70
+    entries, out = kept(objects, {"big": data}), tmp_path / "out"
+    place(objects, entries, out, Manner(link=True))
+    (out / "big").unlink()
+    out.rmdir()
+    (copy,) = (each for each in (objects.folder / "copies").rglob("*") if each.is_file())
+    copy.chmod(0o600)
+    with copy.open("r+b") as file:
+        file.seek(65 << 20)
+        file.write(b"not what was kept")
+    place(objects, entries, out, Manner(link=True))
+    assert (out / "big").read_bytes() == data
+
+
 def test_links_to_another_file_system_are_refused(objects: Objects, small_disk: Path) -> None:
     with pytest.raises(BadInput, match="another file system"):
         place(objects, kept(objects, FILES), small_disk / "out", LINK)

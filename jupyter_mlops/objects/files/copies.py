@@ -7,6 +7,7 @@ change a file may change its mode, and all its links with it. A copy that went b
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import secrets
 import shutil
@@ -34,6 +35,7 @@ Advance = Callable[[int], None]
 _READERS = 2
 _LOT = 16
 _LARGE = 16 << 20
+_WINDOW = 64 << 20
 
 
 class Copies:
@@ -134,8 +136,18 @@ def _address(place: str) -> str | None:
     except OSError:
         return None
     if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size > _LARGE:
-        return address(blake3(max_threads=blake3.AUTO).update_mmap(place).digest())
+        return _mapped(place, status.st_size)
     return hashed(place)
+
+
+def _mapped(place: str, size: int) -> str:
+    hasher = blake3(max_threads=blake3.AUTO)
+    with open(place, "rb") as file:
+        for start in range(0, size, _WINDOW):
+            length = min(_WINDOW, size - start)
+            with mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=start) as window:
+                hasher.update(window)
+    return address(hasher.digest())
 
 
 def _link(existing: str, new: str) -> None:

@@ -21,6 +21,7 @@ bench: $(VENV)/dev.installed $(VENV)-bench/installed
 	$(BIN)/python benchmarks/startup.py $(VENV)-bench/bin/python
 	$(BIN)/python benchmarks/drift.py 3
 	$(BIN)/python benchmarks/datasets.py $(VENV)-bench/bin/dvc
+	$(BIN)/python benchmarks/runs.py $(VENV)-bench/bin/python
 
 $(VENV)-bench/installed: requirements-bench.lock
 	test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench

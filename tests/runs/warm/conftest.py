@@ -25,7 +25,7 @@ MODULES = ("numpy", "numpy.random")
 
 @pytest.fixture(autouse=True)
 def _loops_of_jupyter_core() -> Iterator[None]:
-    """Let go of the event loops that jupyter_core makes for each thread and closes never, each in its test."""
+    """Let go, each in its test, of the event loops that jupyter_core makes for threads and never closes."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -33,7 +33,12 @@ KINDS = {
         "import sys\nfor n in range(4):\n    print('out', n)\n    sys.stdout.flush()\n"
         "    print('err', n, file=sys.stderr)\n    sys.stderr.flush()\nprint('a\\rb\\n\\x1b[31mred')",
     ],
-    "subprocess output": ["x = 1", "import os\n_ = os.system('echo from outside')", "!echo shell"],
+    # what others write comes by a thread of the kernel, so the cell waits for it
+    "subprocess output": [
+        "x = 1",
+        "import os, time\n_ = os.system('echo from outside')\ntime.sleep(1)",
+        "!echo shell",
+    ],
     "displays": [
         "x = 1",
         "from IPython.display import HTML, clear_output, display\nhandle = display('one', display_id='d')",

@@ -17,6 +17,8 @@ import pytest
 from jupyter_mlops.people import Actor
 from jupyter_mlops.project import Project, init_project, open_project
 
+from .gates import Gates
+
 ANN, BO, CY, DEE, CI = "ann@example.com", "bo@example.com", "cy@example.com", "dee@example.com", "ci"
 POLICY = """
 [project]
@@ -34,6 +36,12 @@ services = ["ci"]
 approvals = 1
 """
 MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Gates:
+    """What waiting notebooks of a test wait for."""
+    return Gates(tmp_path / "gates")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from jupyter_mlops.errors import Conflict
 from jupyter_mlops.project import Project
 
 from ..conftest import ANN, POLICY, MakeProject, fresh_database
+from ..gates import Gates
 from ..runs.conftest import WriteNotebook, commit_customers, eventually, verbs
 
 QUICK = ("n = 1", "import jupyter_mlops as mlops\nmlops.log_metric('score', 10 * n)")
@@ -45,23 +46,6 @@ with open_project(sys.argv[1], "ci@example.com", lambda: datetime.now(UTC) - beh
     work(project, 1, lease=2.0)
 """
 TEAM = POLICY.replace("[people]", '[people]\ncontributor = ["ci@example.com"]')
-
-
-class Gates:
-    """The files for which waiting notebooks wait."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-
-    def open(self, *numbers: int) -> None:
-        for number in numbers:
-            (self.folder / str(number)).touch()
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Gates:
-    return Gates(tmp_path / "gates")
 
 
 @pytest.fixture

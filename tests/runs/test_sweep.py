@@ -20,6 +20,7 @@ from jupyter_mlops import lifeline
 from jupyter_mlops.errors import BadInput, Conflict, NotFound, Refused
 from jupyter_mlops.project import Project, open_project
 
+from ..gates import Gates
 from .conftest import WriteNotebook, commit_customers, eventually, verbs
 
 # runs until a file of its number appears
@@ -45,23 +46,6 @@ else:
     project.runs.execute(sys.argv[2], given, grid=grid, maximize="score", workers=2)
 project.close()
 """
-
-
-class Gates:
-    """The files for which waiting notebooks wait."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-
-    def open(self, *numbers: int) -> None:
-        for number in numbers:
-            (self.folder / str(number)).touch()
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Gates:
-    return Gates(tmp_path / "gates")
 
 
 @pytest.fixture

@@ -96,6 +96,8 @@ def test_a_killed_sweep_is_resumed_with_what_it_lacks(project: Project, waiting:
 
     (sweep,) = project.runs.sweeps("waiting")
     assert sweep.status == "stopped"
+    # forked processes are told by their locks, which they lose when they have died
+    eventually(lambda: all(run.ended for run in project.runs.sweep(sweep.id)))
     seen = project.runs.sweep(sweep.id)
     assert [run.status for run in seen] == ["finished", "failed", "failed", "stopped"]
     assert "was killed" in str(seen[1].error)

@@ -149,10 +149,11 @@ class Packing:
                         os.utime(path)
 
     def end(self) -> None:
-        """Stop the workers and let go of what is unfinished."""
-        for pool in (self._workers, self._closer):
-            if pool is not None:
-                pool.shutdown(wait=True, cancel_futures=True)
+        """Stop the workers and let go of what is unfinished; a pack that waits for the disk is completed."""
+        if self._workers is not None:
+            self._workers.shutdown(wait=True, cancel_futures=True)
+        if self._closer is not None:
+            self._closer.shutdown(wait=True)
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
@@ -210,13 +211,13 @@ class Packing:
 
     def _close_pack(self) -> None:
         """Let a thread of its own wait for the disk, one pack at a time."""
-        writer, self._writer = self._writer, None
-        if writer is None:
+        if self._writer is None:
             return
         self._wait()
         if self._closer is None:
             self._closer = ThreadPoolExecutor(1, "mlops-disk")
-        self._closing = self._closer.submit(self._closed, writer)
+        self._closing = self._closer.submit(self._closed, self._writer)
+        self._writer = None
 
     def _wait(self) -> None:
         closing, self._closing = self._closing, None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,15 +19,6 @@ from jupyter_mlops.runs.warm.templates import Template, Templates
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 MODULES = ("numpy", "numpy.random")
-
-
-@pytest.fixture(autouse=True)
-def _loops_of_jupyter_core() -> Iterator[None]:
-    """Let go, each in its test, of the event loops that jupyter_core makes for threads and never closes."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -20,9 +20,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from jupyter_mlops.charts import Figure, png
 from jupyter_mlops.errors import MLOpsError
 from jupyter_mlops.project import Project
+from jupyter_mlops.views.view import Image
 
 from . import limits, news, texts
-from .blocks import Message, figures, render
+from .blocks import Message, pictures, render
+from .blocks.words import clean
 from .channels import Channels, NoChannel
 from .delivery import Delivery, Outbox, backoff
 from .refusal import asks_to_wait, is_final, retry_after, status_of, word_of, words_of
@@ -153,11 +155,11 @@ class Courier:
         channel_id = delivery.channel_id or await self._channels.find(delivery.channel)
         if delivery.doubtful and not await self._may_post(delivery, channel_id):
             return
-        picture = await self._picture(delivery, figures(now_shown.view))
+        picture = await self._picture(delivery, pictures(now_shown.view))
         message = render(
             now_shown.view,
             link_to=self._link_to,
-            pictures=[picture] if picture else [],
+            files=[picture] if picture else [],
             stamp=now_shown.stamp,
         )
         if not await self._call(self._outbox.sending, delivery):
@@ -237,20 +239,15 @@ class Courier:
             if not cursor:
                 return ""
 
-    async def _picture(self, delivery: Delivery, drawn: list[Figure]) -> str:
+    async def _picture(self, delivery: Delivery, drawn: list[Figure | Image]) -> str:
         """Return the file id of the message's picture; "" for none, also where the upload fails."""
         if not drawn or delivery.file == "":
             return ""
         if delivery.file is not None:
             return delivery.file
         try:
-            content = await self._call(png, drawn[0])
-            answer = await self._client.files_upload_v2(
-                content=content,
-                filename="figure.png",
-                title=drawn[0].title[:200] or "figure",
-                alt_txt=drawn[0].alt[:1000],
-            )
+            upload = await self._call(_upload, drawn[0])
+            answer = await self._client.files_upload_v2(**upload)
             file = str(answer["files"][0]["id"])
         except (
             SlackApiError,
@@ -324,3 +321,17 @@ class Courier:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
         self._wake.clear()
+
+
+def _upload(picture: Figure | Image) -> dict[str, Any]:
+    """Return what Slack is given of a picture: a figure is drawn, an image is sent as it came."""
+    if isinstance(picture, Figure):
+        content, kind, title = png(picture), "png", picture.title
+    else:
+        content, kind, title = picture.data, picture.media.rpartition("/")[2], picture.alt
+    return {
+        "content": content,
+        "filename": f"picture.{kind}",
+        "title": clean(title)[:200] or "picture",
+        "alt_txt": clean(picture.alt)[:1000],
+    }

@@ -21,8 +21,9 @@ BROKEN = "The bot met an error of its own. Whether something was done shows in `
 NOT_TAKEN = "The project cannot be reached just now. Nothing was done; please try again."
 EMPTY_REASON = "A reason is needed."
 QUOTE = "A quotation mark in that is not closed."
+HELP_TITLE = "What you can type"
 HELP = "Everything you do here counts as done by you, and only you see the answer."
-HELP_HINT = "`/mlops help VERB` says more about one of them."
+HELP_HINT = "`/mlops help VERB` says more about a verb, such as its options."
 
 NOT_SET = "{variable} holds no token that starts with {kind}"
 HOW_TO_TRY = "tokens come from the environment only; `mlops slack simulate` shows how to try without Slack"

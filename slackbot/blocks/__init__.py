@@ -2,6 +2,6 @@
 
 from .message import Message
 from .modal import REASON, reason_modal
-from .render import Pressed, figures, read_value, render
+from .render import Pressed, pictures, read_value, render
 
-__all__ = ["REASON", "Message", "Pressed", "figures", "read_value", "reason_modal", "render"]
+__all__ = ["REASON", "Message", "Pressed", "pictures", "read_value", "reason_modal", "render"]

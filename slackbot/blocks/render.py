@@ -11,11 +11,22 @@ from typing import Any
 from jupyter_mlops.charts import Figure
 from jupyter_mlops.errors import Refused
 from jupyter_mlops.views import formats
-from jupyter_mlops.views.view import Action, Cell, Facts, Heading, Picture, Table, Text, View
+from jupyter_mlops.views.view import (
+    Action,
+    Cell,
+    Changes,
+    Facts,
+    Heading,
+    Image,
+    Picture,
+    Table,
+    Text,
+    View,
+)
 
 from .. import limits, texts
 from .message import Message
-from .words import Block, clean, clip, code, escaped, length, link, mrkdwn, plain
+from .words import Block, clean, clip, code, escaped, is_address, length, link, mrkdwn, plain
 
 VERBS = {"approve": "primary", "reject": "danger", "alerts acknowledge": "primary"}
 """What may be done by a button, and how the button looks."""
@@ -26,8 +37,11 @@ _SIGNS = {"good": "✓ ", "warning": "⚠ ", "bad": "✗ "}
 _SHOWN_ROWS = 20  # more is for the page
 _SHOWN_COLUMNS, _SHOWN_WIDTH = 8, 80  # a chat is narrow
 _CELL, _TEXT_CELL = 200, 24
+_WRAPPED = 20  # wider cells may be broken into lines
 _FACT_NAME, _FACT = 100, 900
 _PARAGRAPH = 2_800
+_SHOWN_LINES, _LINE = 20, 120  # of a changed text
+_UPLOADED_MEDIA = ("image/png", "image/jpeg", "image/gif")  # what Slack draws
 _DRAWN_ROOM = 400  # for the lines that say that something is left out
 Link = Callable[[str], str]
 
@@ -54,13 +68,13 @@ def render(
     view: View,
     *,
     link_to: Link = _no_link,
-    pictures: Sequence[str] = (),
+    files: Sequence[str] = (),
     stamp: str = "",
     buttons: bool = True,
 ) -> Message:
     """Return ``view`` as a message.
 
-    ``pictures`` are the file ids of the uploaded figures, in order; a figure without one is left out.
+    ``files`` are the ids of the uploaded ``pictures``, in order; a picture without one is told in words.
     ``stamp`` travels in every button, so that a press says what the person had before their eyes.
     """
     title = f"{_SIGNS.get(view.tone, '')}{clean(view.title)}"
@@ -73,13 +87,17 @@ def render(
         last.append({"type": "actions", "elements": actions})
     if address := link_to(view.path):
         last.append(_context(link(address, "Open in Jupyter")))
-    shown = _fitted(_body(view, link_to, list(pictures)), first, last)
+    shown = _fitted(_body(view, link_to, list(files)), first, last)
     return Message(_fallback(view), [*first, *shown, *last])
 
 
-def figures(view: View) -> list[Figure]:
-    """Return the figures that a message of ``view`` would show."""
-    return [block.figure for block in view.blocks if isinstance(block, Picture)][:1]
+def pictures(view: View) -> list[Figure | Image]:
+    """Return the pictures that a message of ``view`` would show: the first that Slack can draw."""
+    return [
+        block.figure if isinstance(block, Picture) else block
+        for block in view.blocks
+        if isinstance(block, Picture | Image) and _is_drawn(block)
+    ][:1]
 
 
 def read_value(value: str, action_id: str) -> Pressed:
@@ -105,26 +123,47 @@ def _fallback(view: View) -> str:
     return text
 
 
-def _body(view: View, link_to: Link, pictures: list[str]) -> Iterator[Block]:
+def _body(view: View, link_to: Link, files: list[str]) -> Iterator[Block]:
     tables = 0
     for block in view.blocks:
-        if isinstance(block, Heading):
-            yield _section(f"*{escaped(block.text, limits.HEADER_TEXT)}*")
-        elif isinstance(block, Text):
-            lines = code(block.text, _PARAGRAPH, lines=True) if block.tone == "code" else None
-            yield (
-                _section(lines or escaped(block.text, _PARAGRAPH, lines=True))
-                if block.text
-                else _context(" ")
-            )
-        elif isinstance(block, Facts):
-            yield from _facts(block, link_to)
-        elif isinstance(block, Table):
-            tables += 1
-            yield from _table(block) if tables <= limits.TABLES_PER_MESSAGE else _table_as_text(block)
-        elif isinstance(block, Picture) and pictures:
-            alt = clip(clean(block.figure.alt), limits.IMAGE_ALT_TEXT) or "a figure"
-            yield {"type": "image", "slack_file": {"id": pictures.pop(0)}, "alt_text": alt}
+        match block:
+            case Heading():
+                yield _section(f"*{escaped(block.text, limits.HEADER_TEXT)}*")
+            case Text(text=""):
+                yield _context(" ")
+            case Text(tone="code"):
+                yield _section(code(block.text, _PARAGRAPH, lines=True))
+            case Text(tone="muted"):
+                yield _context(escaped(block.text, _PARAGRAPH, lines=True))
+            case Text():
+                yield _section(escaped(block.text, _PARAGRAPH, lines=True))
+            case Facts():
+                yield from _facts(block, link_to)
+            case Table():
+                tables += 1
+                yield from (
+                    _table(block, link_to) if tables <= limits.TABLES_PER_MESSAGE else _table_as_text(block)
+                )
+            case Picture() | Image():
+                alt = block.figure.alt if isinstance(block, Picture) else block.alt
+                alt = clip(clean(alt), limits.IMAGE_ALT_TEXT) or "a picture"
+                if files and _is_drawn(block):
+                    yield {"type": "image", "slack_file": {"id": files.pop(0)}, "alt_text": alt}
+                else:
+                    yield _context(f"_{escaped(alt, _FACT)}_")
+            case Changes():
+                yield _changes(block)
+
+
+def _is_drawn(block: Picture | Image) -> bool:
+    return isinstance(block, Picture) or block.media in _UPLOADED_MEDIA
+
+
+def _changes(changes: Changes) -> Block:
+    lines = [f"{mark} {clip(clean(text), _LINE)}" for mark, text in changes.lines[:_SHOWN_LINES]]
+    if more := len(changes.lines) - len(lines):
+        lines.append(f"… and {formats.count(more, 'more line')}")
+    return _section(code("\n".join(lines), _PARAGRAPH, lines=True))
 
 
 def _facts(facts: Facts, link_to: Link) -> Iterator[Block]:
@@ -140,27 +179,41 @@ def _facts(facts: Facts, link_to: Link) -> Iterator[Block]:
 def _said(cell: Cell, link_to: Link) -> str:
     if cell.tone == "code":
         return code(cell.text, _FACT)
+    address = _address(cell, link_to)
+    return link(address, cell.text, _FACT) if address else escaped(cell.text, _FACT, lines=True)
+
+
+def _address(cell: Cell, link_to: Link) -> str:
+    """Return where the link of a cell leads, "" where it has none that a person may follow."""
+    if not cell.link:
+        return ""
     address = cell.link if cell.link.startswith(("http://", "https://")) else link_to(cell.link)
-    return link(address, cell.text, _FACT) if cell.link and address else escaped(cell.text, _FACT, lines=True)
+    return address if is_address(address) else ""
 
 
-def _table(table: Table) -> Iterator[Block]:
+def _table(table: Table, link_to: Link) -> Iterator[Block]:
     if not table.rows:
         yield _context(f"_{escaped(table.empty)}_")
         return
     shown = _shown_columns(table)
     rows: list[list[Block]] = [[_bold(table.columns[index]) for index in shown]]
-    room = limits.TABLE_CHARACTERS - sum(length(_text_of(cell)) for cell in rows[0])
+    room = limits.TABLE_CHARACTERS - sum(map(_characters, rows[0]))
     for row in table.rows[:_SHOWN_ROWS]:
-        cells = [_raw(row[index].text) for index in shown]
-        room -= sum(length(cell["text"]) for cell in cells)
+        cells = [_celled(row[index], link_to) for index in shown]
+        room -= sum(map(_characters, cells))
         if room < 0:
             break
         rows.append(cells)
     yield {
         "type": "table",
         "rows": rows,
-        "column_settings": [{"align": "right" if index in table.numeric else "left"} for index in shown],
+        "column_settings": [
+            {
+                "align": "right" if index in table.numeric else "left",
+                "is_wrapped": _width(table, index) > _WRAPPED,
+            }
+            for index in shown
+        ],
     }
     yield from _left_out(table, len(rows) - 1, shown)
 
@@ -273,14 +326,26 @@ def _context(text: str) -> Block:
     return {"type": "context", "elements": [mrkdwn(text)]}
 
 
+def _celled(cell: Cell, link_to: Link) -> Block:
+    text = clip(clean(cell.text), _CELL) or formats.NOTHING
+    address = _address(cell, link_to)
+    return _rich({"type": "link", "url": address, "text": text}) if address else _raw(text)
+
+
 def _raw(text: str) -> Block:
-    return {"type": "raw_text", "text": clip(clean(text), _CELL) or "–"}
+    return {"type": "raw_text", "text": text}
 
 
 def _bold(text: str) -> Block:
-    word = {"type": "text", "text": clip(clean(text), _CELL) or "–", "style": {"bold": True}}
+    word = clip(clean(text), _CELL) or formats.NOTHING
+    return _rich({"type": "text", "text": word, "style": {"bold": True}})
+
+
+def _rich(word: Block) -> Block:
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [word]}]}
 
 
-def _text_of(cell: Block) -> str:
-    return str(cell["elements"][0]["elements"][0]["text"])
+def _characters(cell: Block) -> int:
+    """Return how much of a table's room a cell takes; the address of a link may count."""
+    word = cell if cell["type"] == "raw_text" else cell["elements"][0]["elements"][0]
+    return length(word["text"]) + length(word.get("url", ""))

@@ -56,10 +56,15 @@ def code(text: Any, most: int = limits.TEXT, lines: bool = False) -> str:
     return f"{fence}{kept or ' '}{fence}"
 
 
+def is_address(address: str) -> bool:
+    """Tell whether ``address`` is one that a person may follow, and Slack takes."""
+    return re.fullmatch(r"https?://[^\s<>|\"]{1,2900}", address) is not None
+
+
 def link(address: str, label: Any, most: int = limits.TEXT) -> str:
     """Return ``label`` as a link, or the label alone where the address is none that a person may follow."""
     shown = escaped(label, most)
-    if not re.fullmatch(r"https?://[^\s<>|\"]{1,2900}", address):
+    if not is_address(address):
         return shown
     whole = f"<{address.replace('&', '&amp;')}|{shown}>"
     return whole if length(whole) <= most else shown

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import inspect
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from jupyter_mlops.errors import BadInput, close_matches
 from jupyter_mlops.people import Actor
 from jupyter_mlops.project import Project
 from jupyter_mlops.views import view
-from jupyter_mlops.views.view import Cell, Table, View
+from jupyter_mlops.views.view import Block, Heading, Text, View, table
 
 from .. import news, texts
 from ..blocks import Message, render
@@ -88,7 +89,7 @@ def call(project: Project, actor: Actor, words: list[str]) -> Any:
 
 
 def help_view(words: list[str]) -> View:
-    """Return what may be typed: all verbs, or the usage of the one that ``words`` name."""
+    """Return what may be typed: all verbs, those of a noun, or the usage of the one that ``words`` name."""
     tree: click.Command = chat_tree()
     path = [COMMAND]
     context = click.Context(tree, info_name=COMMAND)
@@ -101,31 +102,69 @@ def help_view(words: list[str]) -> View:
             raise BadInput(f"there is no verb '{' '.join([*path[1:], word])}'", close_matches(word, known))
         tree, path = found, [*path, word]
         context = click.Context(tree, info_name=word, parent=context)
-    rows = tuple((Cell(usage, "code"), Cell(about)) for usage, about in _usages(tree, " ".join(path)))
-    summary = texts.HELP if len(path) == 1 else (tree.help or "").strip()
-    return View("What you can type", summary, blocks=(Table(("command", "what it does"), rows),))
+    if not isinstance(tree, click.Group):
+        return _usage(tree, " ".join(path))
+    more = Text(texts.HELP_HINT, "muted")
+    if len(path) > 1:
+        return View(" ".join(path), tree.help or "", blocks=(_lines(tree, " ".join(path)), more))
+    nouns = [(name, each) for name, each in sorted(tree.commands.items()) if isinstance(each, click.Group)]
+    blocks: list[Block] = [_lines(_without(tree, nouns), COMMAND)]
+    for name, noun in nouns:
+        blocks += [Heading((noun.help or name).rstrip(".")), _lines(noun, f"{COMMAND} {name}")]
+    return View(texts.HELP_TITLE, texts.HELP, blocks=(*blocks, more))
 
 
-def _usages(command: click.Command, path: str) -> list[tuple[str, str]]:
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        names = command.list_commands(context)
-        found = [(name, command.get_command(context, name)) for name in names]
-        lines = [line for name, each in found if each is not None for line in _usages(each, f"{path} {name}")]
-        return [(f"{path} help [VERB]", "Show this."), *lines] if path == COMMAND else lines
-    parameters = []
-    for parameter in command.params:
-        if isinstance(parameter, click.Argument):
-            shown = parameter.make_metavar(click.Context(command)).strip("[]")
-            parameters.append(shown if parameter.required else f"[{shown}]")
-        elif isinstance(parameter, click.Option) and not set(parameter.opts) & set(_NOT_IN_CHAT):
-            shown = (
-                parameter.opts[0]
-                if parameter.is_flag
-                else f"{parameter.opts[0]} {(parameter.metavar or 'TEXT')}"
-            )
-            parameters.append(shown if parameter.required else f"[{shown}]")
-    return [(" ".join([path, *parameters]), command.get_short_help_str(200))]
+def _without(tree: click.Group, nouns: list[tuple[str, click.Group]]) -> click.Group:
+    """Return the verbs that belong to no noun."""
+    return click.Group(
+        commands={name: each for name, each in tree.commands.items() if name not in dict(nouns)}
+    )
+
+
+def _lines(noun: click.Group, path: str) -> Text:
+    """Return a line for each verb: what must be typed, and what comes of it."""
+    return Text("\n".join(f"`{_typed(verb, words)}`  {_about(verb)}" for words, verb in _verbs(noun, path)))
+
+
+def _verbs(noun: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    for name, each in sorted(noun.commands.items()):
+        if isinstance(each, click.Group):
+            yield from _verbs(each, f"{path} {name}")
+        else:
+            yield f"{path} {name}", each
+
+
+def _about(verb: click.Command) -> str:
+    return verb.get_short_help_str(200)
+
+
+def _usage(verb: click.Command, path: str) -> View:
+    """Return all that may be said with a verb."""
+    blocks: list[Block] = [Text(_typed(verb, path), "code")]
+    about, _, more = inspect.cleandoc(verb.help or "").partition("\n\n")
+    if more:
+        blocks.append(Text(more))
+    if options := [one for one in _options(verb) if not one.required]:
+        rows = ((_option(one), one.help or "") for one in options)
+        blocks.append(table(("option", "what it does"), rows))
+    return View(path, f"{path}: {about}", blocks=tuple(blocks))
+
+
+def _typed(verb: click.Command, path: str) -> str:
+    """Return the words of a verb that must be typed; an argument that need not be is in brackets."""
+    arguments = [one for one in verb.params if isinstance(one, click.Argument)]
+    shown = [one.make_metavar(click.Context(verb)).strip("[]") for one in arguments]
+    words = [word if one.required else f"[{word}]" for one, word in zip(arguments, shown, strict=True)]
+    return " ".join([path, *words, *(_option(one) for one in _options(verb) if one.required)])
+
+
+def _options(verb: click.Command) -> list[click.Option]:
+    options = [one for one in verb.params if isinstance(one, click.Option)]
+    return [one for one in options if not set(one.opts) & set(_NOT_IN_CHAT)]
+
+
+def _option(option: click.Option) -> str:
+    return option.opts[-1] if option.is_flag else f"{option.opts[-1]} {option.metavar or 'TEXT'}"
 
 
 def _stamp(project: Project, value: Any) -> str:

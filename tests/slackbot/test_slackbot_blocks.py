@@ -10,9 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_mlops.charts import line
-from jupyter_mlops.views.view import Action, Cell, Facts, Heading, Picture, Table, Text, View
+from jupyter_mlops.views.view import (
+    Action,
+    Cell,
+    Changes,
+    Facts,
+    Heading,
+    Image,
+    Picture,
+    Table,
+    Text,
+    View,
+)
 from slackbot import limits
-from slackbot.blocks import figures, reason_modal, render
+from slackbot.blocks import pictures, reason_modal, render
 from slackbot.blocks.words import escaped, length
 from slackbot.simulator.blockkit import check_blocks, check_view, too_long
 
@@ -45,7 +56,9 @@ blocks = st.one_of(
     st.builds(Facts, st.lists(st.tuples(text, cells), max_size=30).map(tuple)),
     tables(),
     st.builds(lambda title: Picture(line(title, {"a": ([1, 2], [1, 2])})), text),
-    st.builds(Text, text, st.sampled_from(["plain", "code"])),
+    st.builds(Image, text, st.sampled_from(["image/png", "image/svg+xml"]), st.just(b"a picture")),
+    st.builds(Changes, st.lists(st.tuples(st.sampled_from("+- …"), text), max_size=40).map(tuple)),
+    st.builds(Text, text, st.sampled_from(["plain", "muted", "code"])),
     st.builds(
         lambda verb, label, id_, confirm: Action(verb, label, {"id": id_}, confirm=confirm),
         st.sampled_from(["approve", "reject", "alerts acknowledge", "promote"]),
@@ -67,11 +80,11 @@ views = st.builds(
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(views, st.booleans())
 def test_slack_takes_every_view(view: View, linked: bool) -> None:
-    pictures = ["F1"] * len(figures(view))
+    files = ["F1"] * len(pictures(view))
     message = render(
         view,
         link_to=lambda path: f"https://mlops.example/{path}" if linked else "",
-        pictures=pictures,
+        files=files,
         stamp="s" * 16,
     )
     assert check_blocks(message.blocks, "message", lambda file: True) == []
@@ -115,6 +128,43 @@ def test_a_second_table_becomes_text() -> None:
     kinds = [block["type"] for block in render(View("Two", blocks=(table, table))).blocks]
     assert kinds.count("table") == 1
     assert kinds.count("section") == 1
+
+
+def test_a_picture_is_shown_or_told_in_words() -> None:
+    curve = Picture(line("auc", {"auc": ([1, 2], [0.5, 0.8])}))
+    photo = Image("a confusion matrix", "image/png", b"\x89PNG")
+    view = View("Run", blocks=(Image("a drawing", "image/svg+xml", b"<svg/>"), photo, curve))
+    assert pictures(view) == [photo]
+    drawing, image, told = render(view, files=["F1"]).blocks[1:]
+    assert "a drawing" in drawing["elements"][0]["text"]
+    assert (image["type"], image["slack_file"], image["alt_text"]) == (
+        "image",
+        {"id": "F1"},
+        "a confusion matrix",
+    )
+    assert "auc" in told["elements"][0]["text"]
+    without = json.dumps(render(view).blocks)
+    assert "a drawing" in without
+    assert "a confusion matrix" in without
+
+
+def test_changed_lines_keep_their_marks_and_are_counted_beyond_the_first() -> None:
+    lines = (("-", "rate = 0.1"), ("+", "rate = 0.2 `"), *((" ", f"line {number}") for number in range(30)))
+    (block,) = render(View("Changed", blocks=(Changes(lines),))).blocks[1:]
+    said = block["text"]["text"]
+    assert said.startswith("```- rate = 0.1\n+ rate = 0.2")
+    assert said.endswith("… and 12 more lines```")
+
+
+def test_cells_of_a_table_lead_to_the_page() -> None:
+    table = Table(("run", "page"), ((Cell("7k3f", link="runs/7k3f"), Cell("x", link="javascript:alert(1)")),))
+    view = View("Runs", blocks=(table,))
+    (row,) = render(view, link_to=lambda path: f"https://mlops.example/{path}").blocks[1]["rows"][1:]
+    assert row[0]["elements"][0]["elements"] == [
+        {"type": "link", "url": "https://mlops.example/runs/7k3f", "text": "7k3f"}
+    ]
+    (row,) = render(view).blocks[1]["rows"][1:]
+    assert [cell["type"] for cell in row] == ["raw_text", "raw_text"]
 
 
 def test_buttons_survive_a_message_that_is_too_long() -> None:

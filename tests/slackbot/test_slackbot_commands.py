@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlops.commands.tree import verbs
 from jupyter_mlops.errors import BadInput
 from slackbot.listeners.commands import split
 from slackbot.simulator import Person
@@ -48,6 +49,22 @@ async def test_every_noun_lists_and_help_names_every_verb(
     }.items():
         assert told in words(await dee.command(f"/mlops {typed}", "churn")), typed
     assert bot.messages("churn") == []
+
+
+async def test_help_names_every_verb_and_the_options_of_one(sqlite_bot: Running, person: Sit) -> None:
+    await sqlite_bot.start()
+    dee = person(DEE)
+    said = words(await dee.command("/mlops help", "churn"))
+    typed = {" ".join(path) for path, verb in verbs().items() if verb.chat}
+    assert len(typed) > 20
+    assert {verb for verb in typed if f"`/mlops {verb}" not in said} == set()
+    assert "too long" not in said
+    data = words(await dee.command("/mlops help data", "churn"))
+    assert "/mlops data diff A B" in data
+    assert "/mlops runs" not in data
+    diff = words(await dee.command("/mlops help data diff", "churn"))
+    assert "--tolerance SHARE" in diff
+    assert "--json" not in diff
 
 
 async def test_whoami_knows_the_person_by_slack(sqlite_bot: Running, person: Sit) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from jupyter_mlops.charts import line, png
 from jupyter_mlops.project import Project
 from slackbot.simulator import Person, Simulator
 from tests.slackbot.conftest import BO, TEAM_POLICY, Running
@@ -69,6 +71,19 @@ async def test_an_upload_that_fails_costs_the_picture_and_not_the_message(
     await sqlite_bot.settled(f"sweep:{runs.id}")
     (message,) = sqlite_bot.messages("churn")
     assert "image" not in [block["type"] for block in message.body["blocks"]]
+    assert runs.plot("parallel").alt in json.dumps(message.body, ensure_ascii=False)
+
+
+async def test_a_picture_that_a_run_kept_is_shown_with_it(sqlite_bot: Running, tmp_path: Path) -> None:
+    file = tmp_path / "matrix.png"
+    file.write_bytes(png(line("auc", {"auc": ([1, 2], [0.5, 0.8])})))
+    with sqlite_bot.project.runs.start("by-hand") as run:
+        run.log_artifact(file)
+    await sqlite_bot.start()
+    delivery = await sqlite_bot.settled(f"run:{run.id}")
+    (message,) = sqlite_bot.messages("churn")
+    (image,) = [block for block in message.body["blocks"] if block["type"] == "image"]
+    assert (image["slack_file"], image["alt_text"]) == ({"id": delivery.file}, "matrix.png")
 
 
 async def test_a_run_of_its_own_is_told_and_one_of_a_notebook_still_open_is_not(sqlite_bot: Running) -> None:

@@ -142,7 +142,8 @@ function cellText(cell, context) {
 function tableRow(cells, tag, settings, context) {
   return make("tr", {}, ...cells.map((cell, column) => {
     const align = cell.type === "raw_number" ? "right" : (settings[column]?.align ?? "left");
-    return make(tag, { class: `align-${align}` }, ...cellText(cell, context));
+    const broken = settings[column]?.is_wrapped ? "" : " unbroken";
+    return make(tag, { class: `align-${align}${broken}` }, ...cellText(cell, context));
   }));
 }
 

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from .project import drift as drift
     from .project import init_project as init  # noqa: F401 typed face of a lazy name
     from .project import open_project as open  # noqa: F401 the same
-    from .runs.context import current_run as current_run
-    from .runs.context import load_dataset as load_dataset
-    from .runs.context import load_model as load_model
-    from .runs.context import log_artifact as log_artifact
-    from .runs.context import log_input as log_input
-    from .runs.context import log_metric as log_metric
-    from .runs.context import log_metrics as log_metrics
-    from .runs.context import log_model as log_model
-    from .runs.context import log_parameters as log_parameters
-    from .runs.context import report as report
-    from .runs.context import set_tags as set_tags
+    from .runs.tracking.context import current_run as current_run
+    from .runs.tracking.context import load_dataset as load_dataset
+    from .runs.tracking.context import load_model as load_model
+    from .runs.tracking.context import log_artifact as log_artifact
+    from .runs.tracking.context import log_input as log_input
+    from .runs.tracking.context import log_metric as log_metric
+    from .runs.tracking.context import log_metrics as log_metrics
+    from .runs.tracking.context import log_model as log_model
+    from .runs.tracking.context import log_parameters as log_parameters
+    from .runs.tracking.context import report as report
+    from .runs.tracking.context import set_tags as set_tags
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ _HOME = {
     "drift": ("project", "drift"),
     "autolog": ("models.autolog", "autolog"),
     **{
-        name: ("runs.context", name)
+        name: ("runs.tracking.context", name)
         for name in (
             "current_run",
             "load_dataset",
@@ -63,8 +63,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOME[name]
     home = import_module(f".{module}", __name__)
-    if module in ("runs.context", "models.autolog"):
-        import_module(".runs.context", __name__).open_projects_with(_open)
+    if module in ("runs.tracking.context", "models.autolog"):
+        import_module(".runs.tracking.context", __name__).open_projects_with(_open)
     return getattr(home, attribute)
 
 

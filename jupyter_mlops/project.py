@@ -67,8 +67,8 @@ class Project:
     def datasets(self) -> Datasets:
         """The datasets and their versions."""
         from .datasets import Datasets
-        from .runs.context import follow
         from .runs.lineage import RunLinks
+        from .runs.tracking.context import follow
 
         datasets = Datasets(
             self.store, self.people, self.objects, self.remotes, RunLinks(_models_of), self._tidy

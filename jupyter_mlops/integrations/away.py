@@ -25,14 +25,14 @@ from ..objects.upkeep.reach import lacking
 from ..people import Role
 from ..project import STATE, Project, init_project
 from ..runs.artifact import Artifact
-from ..runs.capture import imported_sources
-from ..runs.executor import Outcome, Task
-from ..runs.journal import Journal
+from ..runs.execution.executor import Outcome, Task
+from ..runs.execution.local import LocalExecutor
 from ..runs.liveness import Liveness
-from ..runs.local import LocalExecutor
-from ..runs.plan import FixedInput
-from ..runs.records import Records, insert_parts
 from ..runs.run import RunError
+from ..runs.sweeps.plan import FixedInput
+from ..runs.tracking.capture import imported_sources
+from ..runs.tracking.journal import Journal
+from ..runs.tracking.records import Records, insert_parts
 
 MOST_BYTES = 1 << 30
 _SWEEP = "sweep"

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import BadConfig, Failed, Unreachable
 from ..project import open_project
-from ..runs.executor import Outcome, Task
+from ..runs.execution.executor import Outcome, Task
 from ..runs.liveness import Liveness
 from ..runs.run import RunError
 from . import away

@@ -91,7 +91,7 @@ class MLOpsMagics(Magics):
 
 def _autolog(words: list[str]) -> None:
     from ..models.autolog import autolog
-    from ..runs.context import open_projects_with
+    from ..runs.tracking.context import open_projects_with
 
     open_projects_with(open_project)  # as the package does it for who asks there
     if words not in ([], ["on"], ["off"]):

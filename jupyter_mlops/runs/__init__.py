@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .active import ActiveRun as ActiveRun
     from .artifact import Artifact as Artifact
-    from .comparison import Comparison as Comparison
-    from .importance import Importance as Importance
-    from .leaderboard import Leaderboard as Leaderboard
-    from .notebook_diff import NotebookDiff as NotebookDiff
+    from .comparing.comparison import Comparison as Comparison
+    from .comparing.importance import Importance as Importance
+    from .comparing.leaderboard import Leaderboard as Leaderboard
+    from .comparing.notebook_diff import NotebookDiff as NotebookDiff
+    from .comparing.reproduction import Held as Held
+    from .comparing.reproduction import Reproduction as Reproduction
     from .points import MetricPoint as MetricPoint
-    from .reproduction import Held as Held
-    from .reproduction import Reproduction as Reproduction
     from .run import Run as Run
     from .run import RunError as RunError
     from .run import RunInfo as RunInfo
     from .runs import Runs as Runs
     from .runs import Sweep as Sweep
     from .tracker import Tracker as Tracker
+    from .tracking.active import ActiveRun as ActiveRun
 
 _HOME = {
     "ActiveRun": "active",

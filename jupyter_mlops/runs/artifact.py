@@ -16,8 +16,8 @@ from ..datasets.source import opened
 from ..errors import BadInput, Failed
 from ..objects import Objects
 from ..value import Value
-from .pictures import Drawn, Picture, drawn, media_of, shown_file
 from .plain import plain
+from .tracking.pictures import Drawn, Picture, drawn, media_of, shown_file
 
 _TABLES = ("DataFrame", "LazyFrame", "Table", "RecordBatch")
 _LARGEST_PICTURE = 20_000_000

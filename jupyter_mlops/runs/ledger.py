@@ -16,14 +16,14 @@ from typing import Any
 from ..errors import NotFound
 from ..people import Members, Role
 from ..store import Store, Transaction
-from . import words
-from .capture import GitState
+from .finding import words
 from .plain import jsonable
-from .plan import FixedInput
-from .records import insert_parts
 from .run import ENDED, RunError
 from .shelf import LOST, Shelf, listed
-from .strategy import ADAPTIVE
+from .sweeps.plan import FixedInput
+from .sweeps.strategy import ADAPTIVE
+from .tracking.capture import GitState
+from .tracking.records import insert_parts
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _STILL_OPEN = (

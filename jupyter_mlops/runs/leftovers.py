@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from .. import lifeline
-from . import context
 from .ledger import Ledger
 from .liveness import Liveness
-from .queue import Queue
 from .shelf import Shelf
+from .sweeps.queue import Queue
+from .tracking import context
 
 
 class Leftovers:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from ..errors import BadInput, Conflict, NotFound
 from ..people import Members, Role
 from ..store import Store, Transaction
-from . import words
-from .finder import Finder, text_of
+from .finding import words
+from .finding.finder import Finder, text_of
 from .leftovers import Leftovers
 from .plain import storable
 from .run import Run

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 from ..charts import Figure
 from ..errors import BadInput, NotFound, close_matches
 from ..value import Value
-from . import drawing
-from .comparison import Comparison, compared, compared_closely
-from .importance import Importance, importance_of
+from .comparing import drawing
+from .comparing.comparison import Comparison, compared, compared_closely
+from .comparing.importance import Importance, importance_of
 from .run import Run, best_of, histories_of
 
 if TYPE_CHECKING:
-    from .leaderboard import Leaderboard
+    from .comparing.leaderboard import Leaderboard
 
 KINDS = ("parallel", "bar", "line", "scatter", "importance")
 
@@ -169,7 +169,7 @@ class Runs(Value, Sequence[Run]):
 
         In a notebook where the extension is loaded it has controls to sort, filter, pick and compare.
         """
-        from .leaderboard import Leaderboard, Order, Within, order_of  # it is made of runs
+        from .comparing.leaderboard import Leaderboard, Order, Within, order_of  # it is made of runs
 
         order = order_of(order_by, None, self) if order_by else None
         if order is None and self.metric:

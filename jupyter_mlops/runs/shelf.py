@@ -13,11 +13,11 @@ from typing import Any
 from ..objects import Objects
 from ..store import Store
 from .artifact import Artifact, LoadModel
-from .journal import Journal
 from .liveness import Liveness
 from .points import MetricPoint
 from .run import Run, RunError, RunInfo, moment
 from .runs import Sweep
+from .tracking.journal import Journal
 
 _CHUNK = 400
 # so far the clocks of machines may differ: what is only shown may be late, and must not be wrong

@@ -12,25 +12,25 @@ from ..errors import BadInput
 from ..objects import Objects
 from ..people import Members
 from ..store import Store
-from . import context
-from .active import ActiveRun
 from .artifact import LoadModel, SaveModel
-from .comparison import Comparison, compared, compared_closely
-from .finder import Finder
-from .launch import Launch
-from .leaderboard import Leaderboard, leaderboard_of
+from .comparing.comparison import Comparison, compared, compared_closely
+from .comparing.leaderboard import Leaderboard, leaderboard_of
+from .comparing.reproduction import TOLERANCE, Reproduction
+from .finding.finder import Finder
 from .ledger import Ledger
 from .leftovers import Leftovers
 from .liveness import Liveness
-from .plan import Sought
-from .queue import Queue
 from .removal import Removal
-from .reproduction import TOLERANCE, Reproduction
-from .roster import Lease, Roster
 from .run import Run
 from .runs import Runs, Sweep
 from .shelf import Shelf
-from .tracking import Tracking
+from .sweeps.launch import Launch
+from .sweeps.plan import Sought
+from .sweeps.queue import Queue
+from .sweeps.roster import Lease, Roster
+from .tracking import context
+from .tracking.active import ActiveRun
+from .tracking.tracking import Tracking
 
 
 class Tracker:

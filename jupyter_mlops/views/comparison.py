@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from ..runs import Comparison, Importance, NotebookDiff
-from ..runs.comparison import ComparedRow, curves_of
-from ..runs.notebook_diff import CellChange
+from ..runs.comparing.comparison import ComparedRow, curves_of
+from ..runs.comparing.notebook_diff import CellChange
 from . import formats
 from .dispatch import view
 from .view import Action, Block, Cell, Changes, Heading, Image, Picture, Table, Text, View, table

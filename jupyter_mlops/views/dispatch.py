@@ -16,7 +16,7 @@ from typing import Any
 from ..charts import Figure
 from ..value import Listing
 from . import formats
-from .view import Cell, Picture, Table, View, facts
+from .view import Cell, Picture, Table, Text, View, facts
 
 See = Callable[[Sequence[Any]], View]
 _listings: dict[str, See] = {}
@@ -35,11 +35,11 @@ _HOMES = {
     "automation": "project",
     "objects": "storage",
     "runs.runs": "leaderboard",
-    "runs.leaderboard": "leaderboard",
-    "runs.comparison": "comparison",
-    "runs.notebook_diff": "comparison",
-    "runs.importance": "comparison",
-    "runs.reproduction": "reproduction",
+    "runs.comparing.leaderboard": "leaderboard",
+    "runs.comparing.comparison": "comparison",
+    "runs.comparing.notebook_diff": "comparison",
+    "runs.comparing.importance": "comparison",
+    "runs.comparing.reproduction": "reproduction",
     "runs": "runs",
     "models": "models",
     "promotion": "promotion",
@@ -89,7 +89,8 @@ def listing(kind: str, item: type | None = None) -> Callable[[See], See]:
 def _(value: Listing) -> View:
     _loaded_for(type(value.items[0]) if value.items else None, lambda: value.kind in _listings)
     see = _listings.get(value.kind)
-    return see(value.items) if see is not None else _unknown(value.kind, value.items)
+    seen = see(value.items) if see is not None else _unknown(value.kind, value.items)
+    return replace(seen, blocks=(*seen.blocks, Text(value.note, "muted"))) if value.note else seen
 
 
 @view.register(tuple)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ..runs.notebook_diff import MARKER, is_written
+from ..runs.comparing.notebook_diff import MARKER, is_written
 from . import formats
 from .html import escape
 

@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_mlops.charts import Figure, line
 from jupyter_mlops.errors import BadInput, Damaged
-from jupyter_mlops.runs.pictures import Picture
+from jupyter_mlops.runs.tracking.pictures import Picture
 
 
 @pytest.fixture

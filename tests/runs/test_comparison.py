@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.line_diff import line_diff
-from jupyter_mlops.runs.notebook_diff import notebook_diff
+from jupyter_mlops.runs.comparing.line_diff import line_diff
+from jupyter_mlops.runs.comparing.notebook_diff import notebook_diff
 from jupyter_mlops.views import to_html, to_markdown, to_text, view
 from jupyter_mlops.views.executed import anchor_of, notebook_frame, notebook_page
 from tests.conftest import MakeProject

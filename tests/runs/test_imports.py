@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.runs.imports import collected, laid_out, recording
+from jupyter_mlops.runs.tracking.imports import collected, laid_out, recording
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_packages_lazy_imports_and_modules_outside_of_the_project_are_kept(
     (library / "shared_tools.py").write_text("")
     code = (
         "import sys\n"
-        "from jupyter_mlops.runs.imports import begin\n"
+        "from jupyter_mlops.runs.tracking.imports import begin\n"
         "begin(sys.argv[1], sys.argv[2])\n"
         "sys.path[:0] = [sys.argv[1] + '/src', sys.argv[3]]\n"
         "import shared_tools, lazy_package\n"
@@ -123,7 +123,7 @@ def test_a_killed_process_leaves_what_it_had_imported(root: Path, tmp_path: Path
     (root / "first_module.py").write_text("one = 1\n")
     code = (
         "import os, sys, signal\n"
-        "from jupyter_mlops.runs.imports import begin\n"
+        "from jupyter_mlops.runs.tracking.imports import begin\n"
         "begin(sys.argv[1], sys.argv[2])\n"
         "import first_module\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -155,7 +155,7 @@ def test_kept_sources_come_before_those_of_today(root: Path, tmp_path: Path) -> 
     kept = laid_out(sources, root, work)
     code = (
         "import sys\n"
-        "from jupyter_mlops.runs.imports import begin\n"
+        "from jupyter_mlops.runs.tracking.imports import begin\n"
         "begin(sys.argv[1], sys.argv[2], sys.argv[3], ['src'])\n"
         "sys.path.insert(0, sys.argv[1] + '/src')\n"
         "import other, deleted\n"

@@ -20,8 +20,8 @@ import pytest
 
 from jupyter_mlops.errors import Conflict
 from jupyter_mlops.project import Project, open_project
-from jupyter_mlops.runs.pen import RECORD
 from jupyter_mlops.runs.points import Points
+from jupyter_mlops.runs.tracking.pen import RECORD
 
 from .conftest import eventually
 

@@ -9,8 +9,8 @@ import pytest
 
 from jupyter_mlops.errors import BadInput
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.notebook import UNKNOWN, Notebook, parse_notebook
-from jupyter_mlops.runs.parameters import check_known, typed
+from jupyter_mlops.runs.execution.notebook import UNKNOWN, Notebook, parse_notebook
+from jupyter_mlops.runs.sweeps.parameters import check_known, typed
 
 from .conftest import WriteNotebook
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.outputs import _compared
+from jupyter_mlops.runs.comparing.outputs import _compared
 
 from .conftest import WriteNotebook
 

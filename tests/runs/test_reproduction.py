@@ -11,7 +11,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_mlops.cli import run as mlops
 from jupyter_mlops.errors import BadInput, MLOpsError
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.imports import Imported
+from jupyter_mlops.runs.tracking.imports import Imported
 from jupyter_mlops.views import to_text, view
 
 from .conftest import WriteNotebook, commit_customers
@@ -132,7 +132,7 @@ def test_the_command_answers_whether_it_agrees(
     (item,) = answer["items"]
     assert item["like"] == original.id
     # features.py has to say something else, and be what is executed: the kept one is not on the way
-    monkeypatch.setattr("jupyter_mlops.runs.repetition.Repetition.kept", lambda *_: Imported())
+    monkeypatch.setattr("jupyter_mlops.runs.sweeps.repetition.Repetition.kept", lambda *_: Imported())
     (trained.root / "notebooks" / "features.py").write_text("def grown(x, rate):\n    return x * rate + 1\n")
     assert mlops([*here, "run", "--like", original.id]) == 1
     told = " ".join(capsys.readouterr().out.split())

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput
-from jupyter_mlops.runs.notebook import UNKNOWN, Notebook, parse_notebook
-from jupyter_mlops.runs.parameters import read_grid, typed
-from jupyter_mlops.runs.space import Choice
-from jupyter_mlops.runs.strategy import Strategy
+from jupyter_mlops.runs.execution.notebook import UNKNOWN, Notebook, parse_notebook
+from jupyter_mlops.runs.sweeps.parameters import read_grid, typed
+from jupyter_mlops.runs.sweeps.space import Choice
+from jupyter_mlops.runs.sweeps.strategy import Strategy
 
 CELL = """
 import os

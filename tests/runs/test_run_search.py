@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.errors import BadInput, NotFound
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.search import Query, parse_query
-from jupyter_mlops.runs.selection import Selection
+from jupyter_mlops.runs.finding.search import Query, parse_query
+from jupyter_mlops.runs.finding.selection import Selection
 from jupyter_mlops.store.dialect import PostgreSQLDialect, SQLiteDialect
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.project import Project
 from jupyter_mlops.runs import Run
-from jupyter_mlops.runs import selection as selections
-from jupyter_mlops.runs.finder import Finder
+from jupyter_mlops.runs.finding import selection as selections
+from jupyter_mlops.runs.finding.finder import Finder
 
 Truth = bool | None
 Typed = tuple[str, Callable[[Run], Truth]]

@@ -12,7 +12,7 @@ import pytest
 from jupyter_mlops.cli import main
 from jupyter_mlops.errors import BadInput, NotFound
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.search import ATTRIBUTES, GROUPS, TIMES
+from jupyter_mlops.runs.finding.search import ATTRIBUTES, GROUPS, TIMES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text("utf-8")
 

@@ -15,9 +15,9 @@ import pytest
 import jupyter_mlops as mlops
 from jupyter_mlops.errors import BadInput, Failed, Unreachable
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.executor import Outcome, Task
-from jupyter_mlops.runs.pruning import Pruned
+from jupyter_mlops.runs.execution.executor import Outcome, Task
 from jupyter_mlops.runs.run import RunError
+from jupyter_mlops.runs.sweeps.pruning import Pruned
 
 from .conftest import WriteNotebook, commit_customers, eventually, verbs
 
@@ -169,7 +169,7 @@ def test_a_run_that_dies_is_tried_again_as_often_as_asked_for(
 def test_a_limit_holds_where_the_executor_keeps_none(
     notebook: tuple[Project, Path], cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_mlops.runs.sweep._GRACE", 0.0)
+    monkeypatch.setattr("jupyter_mlops.runs.sweeps.sweep._GRACE", 0.0)
     project, path = notebook
 
     def endless(task: Task, stopped: Callable[[], bool]) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from jupyter_mlops.errors import BadInput, Conflict
-from jupyter_mlops.runs.pruning import is_hopeless
-from jupyter_mlops.runs.space import Choice, Range
-from jupyter_mlops.runs.strategy import Strategy, Trial
+from jupyter_mlops.runs.sweeps.pruning import is_hopeless
+from jupyter_mlops.runs.sweeps.space import Choice, Range
+from jupyter_mlops.runs.sweeps.strategy import Strategy, Trial
 
 from .conftest import WriteNotebook, commit_customers, verbs
 
@@ -231,7 +231,7 @@ def test_a_trial_that_still_runs_or_gave_nothing_does_not_stop_the_search() -> N
 def test_without_optuna_the_command_that_installs_it_is_named(
     queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_mlops.runs.optuna_search.find_spec", lambda name: None)
+    monkeypatch.setattr("jupyter_mlops.runs.sweeps.optuna_search.find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"Optuna is not installed — pip install 'jupyter-mlops\[optuna\]'"):
         queued("C", space={"C": (0, 1)}, search="optuna", trials=3, maximize="auc")
     assert queued("n", grid={"n": [1]}, maximize="auc") == [1]  # nothing else needs it
@@ -291,8 +291,8 @@ def test_thousands_of_runs_are_asked_about_on_the_command_line(queued) -> None:
 
 
 def test_a_sweep_of_an_older_store_can_be_read(queued) -> None:
-    from jupyter_mlops.runs.notebook import read_notebook
-    from jupyter_mlops.runs.plan import Plan
+    from jupyter_mlops.runs.execution.notebook import read_notebook
+    from jupyter_mlops.runs.sweeps.plan import Plan
 
     notebook = read_notebook(queued.notebook, "n.ipynb")
     text = '{"folder": ".", "given": {"C": 2.0}, "grid": [["n", [1, 2]]], "inputs": {}, "workers": 2}'

@@ -41,10 +41,10 @@ from jupyter_mlops.objects.upkeep.verify import Damage, VerifyReport
 from jupyter_mlops.people import Identity, PolicyInForce
 from jupyter_mlops.promotion import Approval, GateReport, GateResult, Vote
 from jupyter_mlops.runs import Artifact, Run, RunError, RunInfo, Runs, Sweep
-from jupyter_mlops.runs.comparison import Course, SourceChange, compared
-from jupyter_mlops.runs.importance import Importance, Share
-from jupyter_mlops.runs.leaderboard import Leaderboard, Order, Within
-from jupyter_mlops.runs.notebook_diff import CellChange, NotebookDiff
+from jupyter_mlops.runs.comparing.comparison import Course, SourceChange, compared
+from jupyter_mlops.runs.comparing.importance import Importance, Share
+from jupyter_mlops.runs.comparing.leaderboard import Leaderboard, Order, Within
+from jupyter_mlops.runs.comparing.notebook_diff import CellChange, NotebookDiff
 from jupyter_mlops.statistics import DriftPolicy
 from jupyter_mlops.store import AuditReport, Event
 from jupyter_mlops.store.aliases import AliasMove

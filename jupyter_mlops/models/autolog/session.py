@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ...runs import context
+from ...runs.tracking import context
 from . import pictures, scores
 
 if TYPE_CHECKING:

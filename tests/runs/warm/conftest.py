@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from jupyter_mlops.runs.warm.doubt import Reading
-from jupyter_mlops.runs.warm.provisioner import WarmProvisioner
-from jupyter_mlops.runs.warm.templates import Template, Templates
+from jupyter_mlops.runs.execution.warm.doubt import Reading
+from jupyter_mlops.runs.execution.warm.provisioner import WarmProvisioner
+from jupyter_mlops.runs.execution.warm.templates import Template, Templates
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 MODULES = ("numpy", "numpy.random")

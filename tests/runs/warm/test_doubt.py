@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jupyter_mlops.runs.warm.doubt import read
+from jupyter_mlops.runs.execution.warm.doubt import read
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
@@ -82,7 +82,7 @@ def test_modules_of_the_project_are_never_preloaded(tmp_path, monkeypatch: pytes
 
 
 def test_this_package_is_preloaded_with_what_tracking_needs() -> None:
-    assert "jupyter_mlops.runs.context" in read(["import jupyter_mlops as mlops"]).modules
+    assert "jupyter_mlops.runs.tracking.context" in read(["import jupyter_mlops as mlops"]).modules
 
 
 def test_elsewhere_than_on_linux_every_kernel_is_cold(monkeypatch: pytest.MonkeyPatch) -> None:

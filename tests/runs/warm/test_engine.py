@@ -16,9 +16,9 @@ from jupyter_client.manager import KernelManager
 from papermill.exceptions import PapermillExecutionError
 
 import jupyter_mlops
-from jupyter_mlops.runs.engine import MLOpsEngine
-from jupyter_mlops.runs.warm.provisioner import VARIABLE, WarmProvisioner
-from jupyter_mlops.runs.warm.templates import Template
+from jupyter_mlops.runs.execution.engine import MLOpsEngine
+from jupyter_mlops.runs.execution.warm.provisioner import VARIABLE, WarmProvisioner
+from jupyter_mlops.runs.execution.warm.templates import Template
 
 from .conftest import Kernel, environment
 
@@ -50,7 +50,9 @@ def notebook(place: Path, *sources: str) -> Path:
 def test_quick_cells_are_written_once_at_the_end(
     writes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_mlops.runs.engine._SAVE_EVERY", 3600.0)  # a slow machine is no long notebook
+    monkeypatch.setattr(
+        "jupyter_mlops.runs.execution.engine._SAVE_EVERY", 3600.0
+    )  # a slow machine is no long notebook
     options = {"engine_name": "mlops", "progress_bar": False, "autosave_cell_every": 0}
     source = notebook(tmp_path, *(f"print({n})" for n in range(6)))
     papermill.execute_notebook(source, tmp_path / "out.ipynb", **options)
@@ -61,7 +63,7 @@ def test_quick_cells_are_written_once_at_the_end(
 def test_a_long_notebook_is_saved_meanwhile(
     writes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jupyter_mlops.runs.engine._SAVE_EVERY", 0.2)
+    monkeypatch.setattr("jupyter_mlops.runs.execution.engine._SAVE_EVERY", 0.2)
     source = notebook(tmp_path, *(["import time\ntime.sleep(0.3)"] * 4))
     papermill.execute_notebook(source, tmp_path / "out.ipynb", engine_name="mlops", progress_bar=False)
     assert max(writes) >= 3

@@ -16,9 +16,9 @@ import pytest
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from jupyter_mlops.runs.engine import MLOpsEngine, Watch
-from jupyter_mlops.runs.warm.doubt import read
-from jupyter_mlops.runs.warm.templates import Templates
+from jupyter_mlops.runs.execution.engine import MLOpsEngine, Watch
+from jupyter_mlops.runs.execution.warm.doubt import read
+from jupyter_mlops.runs.execution.warm.templates import Templates
 
 from .conftest import environment
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jupyter_mlops.runs.warm.doubt import Reading
-from jupyter_mlops.runs.warm.fork import Fork, Refused, fork
-from jupyter_mlops.runs.warm.templates import Template, Templates
+from jupyter_mlops.runs.execution.warm.doubt import Reading
+from jupyter_mlops.runs.execution.warm.fork import Fork, Refused, fork
+from jupyter_mlops.runs.execution.warm.templates import Template, Templates
 
 from ..conftest import eventually
 from .conftest import Kernel, OpenKernel, environment, opened_kernel
@@ -329,7 +329,7 @@ def test_a_module_with_a_generator_of_its_own_makes_it_cold(templates: Templates
 
 
 def test_a_worn_template_is_replaced(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_mlops.runs.warm.templates._MOST_FORKS", 2)
+    monkeypatch.setattr("jupyter_mlops.runs.execution.warm.templates._MOST_FORKS", 2)
     first = templates.kernel(Reading(("bisect",)), environment())
     assert templates.kernel(Reading(("bisect",)), environment()) is first
     second = templates.kernel(Reading(("bisect",)), environment())
@@ -342,7 +342,7 @@ def test_installed_distributions_and_sys_path_are_part_of_what_a_template_is_for
 ) -> None:
     one = templates.kernel(Reading(("heapq",)), environment())
     assert templates.kernel(Reading(("heapq",)), environment(OMP_NUM_THREADS="3")) is not one
-    monkeypatch.setattr("jupyter_mlops.runs.warm.templates._installed_at", lambda: (1,))
+    monkeypatch.setattr("jupyter_mlops.runs.execution.warm.templates._installed_at", lambda: (1,))
     assert templates.kernel(Reading(("heapq",)), environment()) is not one
 
 
@@ -357,8 +357,8 @@ OWNER = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from jupyter_mlops.runs.warm.doubt import Reading
-from jupyter_mlops.runs.warm.templates import Templates
+from jupyter_mlops.runs.execution.warm.doubt import Reading
+from jupyter_mlops.runs.execution.warm.templates import Templates
 from tests.runs.warm.conftest import environment, opened_kernel
 made = Templates()
 one = made.kernel(Reading(("json",)), environment())

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from jupyter_mlops.project import Project
-from jupyter_mlops.runs.executor import Outcome, Task
+from jupyter_mlops.runs.execution.executor import Outcome, Task
+from jupyter_mlops.runs.execution.local import LocalExecutor
 from jupyter_mlops.runs.liveness import Liveness
-from jupyter_mlops.runs.local import LocalExecutor
 
 from ..conftest import WriteNotebook, eventually
 

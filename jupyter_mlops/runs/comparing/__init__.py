@@ -1,0 +1,1 @@
+"""Comparing: runs and notebooks side by side, ranked, explained and repeated.."""

@@ -1,0 +1,299 @@
+"""The local executor: runs notebooks in processes of this machine. Used by sweeps unless told otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from ... import lifeline
+from ..liveness import Liveness
+from ..plain import clean
+from ..run import RunError
+from ..tracking.capture import imported_sources
+from ..tracking.imports import Imported, collected, laid_out
+from .child import EXECUTED, INPUT, REQUEST, RESULT
+from .executor import Outcome, Task, overdue
+from .warm.doubt import Reading, read
+from .warm.fork import Fork, Refused, fork
+from .warm.templates import Template, Templates
+
+_HASH_SEED = "PYTHONHASHSEED"
+# the order of sets is the same in every run: what differs between two has another cause
+_USUAL_HASH_SEED = "0"
+_BETWEEN_LOOKS = 0.1
+_LOG_LINES = 15
+_TO_SAVE = 10.0
+_TO_DIE = 10.0
+
+
+class LocalExecutor:
+    """Executes runs in processes that die with this one, forked ones where several runs make that pay.
+
+    ``run`` is called by several threads at a time, ``prepare`` and ``close`` by one.
+    """
+
+    name = "local"
+
+    def __init__(self, root: Path, state: Path, actor: str, liveness: Liveness) -> None:
+        self._root = root
+        self._state = state
+        self._actor = actor
+        self._liveness = liveness
+        self._templates = Templates()
+        self._warm = False
+        self._readings: dict[tuple[str, ...], Reading] = {}
+
+    def prepare(self, tasks: Sequence[Task]) -> None:
+        """Start templates in the background for what ``tasks`` need; one run alone starts sooner without."""
+        self._warm = len(tasks) > 1 and sys.platform == "linux"
+        if not self._warm:
+            return
+        for task in tasks:
+            environment = self._environment(task)
+            self._templates.runner(environment)
+            self._template(task, environment)
+
+    def close(self) -> None:
+        """End all templates."""
+        self._templates.close()
+
+    def run(self, task: Task, stopped: Callable[[], bool]) -> Outcome | None:
+        """Execute ``task`` and return what came of it, or ``None`` as soon as ``stopped`` says so.
+
+        ``stopped`` is asked ten times a second. Raises ``OSError`` if the run's folder cannot be written.
+        """
+        work = self._state / "runs" / task.id
+        shutil.rmtree(work, ignore_errors=True)  # of an earlier try
+        work.mkdir(parents=True, mode=0o700)
+        place = self._templates.place(task.id) if self._warm else None
+        try:
+            environment = self._environment(task)
+            template, why = self._template(task, environment)
+            seed = ""
+            if _HASH_SEED not in environment:  # one that somebody set is theirs, and no value is kept
+                seed = template.hash_seed if template else task.hash_seed or _USUAL_HASH_SEED
+            if template is None and seed:
+                environment[_HASH_SEED] = seed
+            self._request(work, task, template, why, place)
+            with (work / "log").open("wb") as log:
+                process = self._started(work, environment, log)
+                overdue = _waited(process, task.seconds, stopped)
+            if overdue is None:
+                return None
+            return self._outcome(
+                work, task, process.poll(), task.seconds if overdue else None, template, seed
+            )
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            if place is not None:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _template(self, task: Task, environment: Mapping[str, str]) -> tuple[Template | None, str]:
+        """Return the template of the kernel of ``task``, or why there is none."""
+        if task.cold:
+            return None, "asked for"
+        if not self._warm:
+            return None, "a run by itself"
+        if task.codes not in self._readings:
+            self._readings[task.codes] = read(task.codes)
+        reading = self._readings[task.codes]
+        if reading.why:
+            return None, reading.why
+        return self._templates.kernel(reading, environment), ""
+
+    def _started(self, work: Path, environment: Mapping[str, str], log: IO[bytes]) -> Process:
+        if self._warm:
+            with suppress(Refused):
+                return Forked(
+                    fork(
+                        self._templates.runner(environment).address,
+                        [str(work)],
+                        environment=environment,
+                        folder=str(work),
+                        output=log.fileno(),
+                        errors=log.fileno(),
+                    )
+                )
+        words = [sys.executable, "-P", "-m", "jupyter_mlops.runs.execution.child", str(work)]
+        return Spawned(lifeline.spawn(words, env=environment, cwd=work, stdout=log, stderr=log))
+
+    def _request(
+        self, work: Path, task: Task, template: Template | None, why: str, place: Path | None
+    ) -> None:
+        (work / INPUT).write_bytes(task.notebook)
+        kept = laid_out(task.sources, self._root, work) if task.sources else None
+        request = {
+            "parameters": dict(task.parameters),
+            "kernel": task.kernel,
+            "folder": str(self._root / task.folder),
+            "root": str(self._root),
+            "kept": str(kept) if kept else "",
+            "paths": task.paths,
+            "seconds": task.seconds,
+            "lock": str(self._liveness.path(task.id)),
+            "template": template.address if template else "",
+            "why": why,
+            "place": str(place) if place else "",
+        }
+        (work / REQUEST).write_text(json.dumps(request, ensure_ascii=False), "utf-8")
+
+    def _environment(self, task: Task) -> dict[str, str]:
+        found = {
+            **os.environ,
+            "MLOPS_PROJECT": str(self._root),
+            "MLOPS_RUN": task.id,
+            "MLOPS_ACTOR": self._actor,
+        }
+        if task.workers > 1:
+            # numerical libraries start a thread a core each, and would fight over them
+            found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // task.workers)))
+        return found
+
+    def _outcome(
+        self,
+        work: Path,
+        task: Task,
+        status: int | None,
+        limit: float | None,
+        template: Template | None,
+        seed: str,
+    ) -> Outcome:
+        imported = self._imported(work, task)
+        try:
+            result: dict[str, Any] = json.loads((work / RESULT).read_text("utf-8"))
+        except (OSError, ValueError):
+            end = _killed(status or 0, work / "log") if limit is None else overdue(limit)
+            died = limit is None and (status or 0) < 0
+            return Outcome(end, _bytes(work / EXECUTED), None, imported.files, died=died)
+        error = RunError(**result["error"]) if result["error"] else None
+        environment = {**result["environment"], "sources": imported.to_dict()}
+        if seed and (result["warm"] or not template):
+            environment |= {"hash_seed": seed, "hashing": "fixed"}
+        return Outcome(
+            error,
+            _bytes(work / EXECUTED),
+            environment,
+            imported.files,
+            warm=result["warm"],
+            why=result["why"],
+            died=error is not None and error.name == "KernelDied",
+        )
+
+    def _rewritten(self, work: Path, task: Task) -> Iterator[str]:
+        """Say that the notebook's file is not what was executed, where that happened meanwhile."""
+        file = self._root / task.name
+        with suppress(OSError):
+            if file.stat().st_mtime_ns > (work / INPUT).stat().st_mtime_ns and _bytes(file) != task.notebook:
+                yield f"{task.name} changed while the run went on: the copy read before was executed"
+
+    def _imported(self, work: Path, task: Task) -> Imported:
+        if (found := collected(work)) is not None:
+            return replace(found, notes=(*found.notes, *self._rewritten(work, task)))
+        # the kernel died before it could record anything: what it would have imported
+        read = {
+            path: _bytes(self._root / path)
+            for path in imported_sources(task.codes, self._root / task.folder, self._root)
+        }
+        return Imported({path: data for path, data in read.items() if data is not None})
+
+
+def _waited(process: Process, limit: float | None, stopped: Callable[[], bool]) -> bool | None:
+    """Wait for the run's process; return whether its time was up, or ``None`` if the run was stopped."""
+    deadline = None if limit is None else time.monotonic() + limit
+    overdue = False
+    try:
+        while process.wait(_BETWEEN_LOOKS) is None:
+            if stopped():
+                return None
+            if deadline is None or time.monotonic() < deadline:
+                continue
+            if overdue:
+                return True
+            # once: the process ends the kernel and writes down how far it came
+            overdue, deadline = True, time.monotonic() + _TO_SAVE
+            process.terminate()
+        return overdue
+    finally:
+        # also after a good end: nothing that the notebook started outlives its run
+        process.end()
+
+
+class Process(Protocol):
+    """The process of one run."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, seconds: float) -> int | None: ...
+    def terminate(self) -> None: ...
+    def end(self) -> None: ...
+
+
+class Spawned:
+    """A run's process that was started as a program."""
+
+    def __init__(self, follower: lifeline.Follower) -> None:
+        self._follower = follower
+
+    def poll(self) -> int | None:
+        return self._follower.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self._follower.wait(seconds)
+        return None
+
+    def terminate(self) -> None:
+        self._follower.send_signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        lifeline.end(self._follower, grace=0)
+
+
+class Forked:
+    """A run's process that was forked from a template."""
+
+    def __init__(self, made: Fork) -> None:
+        self._fork = made
+
+    def poll(self) -> int | None:
+        return self._fork.status
+
+    def wait(self, seconds: float) -> int | None:
+        return self._fork.wait(seconds)
+
+    def terminate(self) -> None:
+        self._fork.send_signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        if self._fork.status is None:
+            self._fork.send_signal(signal.SIGKILL)
+            self._fork.wait(_TO_DIE)
+        self._fork.close()
+
+
+def _bytes(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _killed(status: int, log: Path) -> RunError:
+    if status < 0:
+        name = signal.Signals(-status).name if -status in {s.value for s in signal.Signals} else str(-status)
+        return RunError(None, "ProcessKilled", f"the run's process was killed by {name}")
+    try:
+        lines = log.read_text("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        lines = []
+    message = f"the run's process ended with status {status}"
+    return RunError(None, "ProcessEnded", message, clean("\n".join(lines)))

@@ -1,0 +1,1 @@
+"""Finding: runs by id, filter and words. For ``Tracker``."""

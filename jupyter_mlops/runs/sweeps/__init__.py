@@ -1,0 +1,1 @@
+"""Sweeps: what is to be executed, queued, tried, pruned and tried again. For ``Tracker``."""

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from .tracking.active import ActiveRun as ActiveRun
 
 _HOME = {
-    "ActiveRun": "active",
+    "ActiveRun": "tracking.active",
     "Artifact": "artifact",
-    "Comparison": "comparison",
-    "Held": "reproduction",
-    "Importance": "importance",
-    "Leaderboard": "leaderboard",
+    "Comparison": "comparing.comparison",
+    "Held": "comparing.reproduction",
+    "Importance": "comparing.importance",
+    "Leaderboard": "comparing.leaderboard",
     "MetricPoint": "points",
-    "NotebookDiff": "notebook_diff",
-    "Reproduction": "reproduction",
+    "NotebookDiff": "comparing.notebook_diff",
+    "Reproduction": "comparing.reproduction",
     "Run": "run",
     "RunError": "run",
     "RunInfo": "run",

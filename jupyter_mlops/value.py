@@ -47,10 +47,11 @@ def bundle(value: Any) -> Bundle:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Listing(Value, Sequence[Any]):
-    """A list of values of one ``kind``, shown as a table."""
+    """A list of values of one ``kind``, shown as a table; ``note`` says what is not among them."""
 
     kind: str
     items: tuple[Any, ...]
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"items": [...]}``, the shape of every listing in JSON."""

@@ -41,9 +41,14 @@ def commit(
 
 
 @verb("data list", role=Role.VIEWER, alone=True, chat=True)
-def list_(project: Project) -> Any:
+@click.option("--all", "every", is_flag=True, help="Those whose versions were all removed, too.")
+def list_(project: Project, every: bool) -> Any:
     """List the datasets."""
-    return Listing("datasets", project.datasets.list())
+    found = project.datasets.list(removed=True)
+    gone = [one.name for one in found if one.removed]
+    if every or not gone:
+        return Listing("datasets", found)
+    return Listing("datasets", tuple(one for one in found if not one.removed), _not_shown(gone, "data list"))
 
 
 @verb("data versions", role=Role.VIEWER, chat=True)
@@ -51,7 +56,24 @@ def list_(project: Project) -> Any:
 @click.option("--all", "every", is_flag=True, help="Those that were removed, too.")
 def versions(project: Project, name: str, every: bool) -> Any:
     """List the versions of dataset NAME."""
-    return Listing("versions", project.datasets.versions(name, removed=every))
+    shown = project.datasets.versions(name, removed=every)
+    if every:
+        return Listing("versions", shown)
+    found = project.datasets.versions(name, removed=True)
+    gone = [f"v{one.number}" for one in reversed(found) if one.removed]
+    numbers = {one.number for one in found}
+    away = [f"v{number}" for number in range(1, max(numbers)) if number not in numbers]
+    removed = _not_shown(gone, f"data versions {name}") if gone else ""
+    said = (removed, f"Not pulled: {_named(away)}." if away else "")
+    return Listing("versions", shown, " ".join(filter(None, said)))
+
+
+def _not_shown(gone: list[str], shown_by: str) -> str:
+    return f"Removed and not shown: {_named(gone)}. `mlops {shown_by} --all` shows removed ones, too."
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 @verb("data show", role=Role.VIEWER, chat=True)

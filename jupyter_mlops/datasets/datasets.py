@@ -154,8 +154,11 @@ class Datasets:
             )
         return self._version(parsed.name, known[str(parsed.alias)])
 
-    def list(self) -> tuple[Dataset, ...]:
-        """Return every dataset with its latest version, by name."""
+    def list(self, removed: bool = False) -> tuple[Dataset, ...]:
+        """Return every dataset with its latest version, by name.
+
+        With ``removed`` those whose versions are all removed, too.
+        """
         pointing = aliases.every(self._store, KIND)
         counted = {
             row["dataset"]: int(row["versions"])
@@ -163,12 +166,12 @@ class Datasets:
                 "SELECT dataset, COUNT(*) AS versions FROM versions WHERE removed_at IS NULL GROUP BY dataset"
             )
         }
-        rows = self._store.all(facts.LATEST)
         found = []
-        for row in sorted(rows, key=lambda row: str(row["dataset"])):
+        for row in sorted(self._store.all(facts.LATEST), key=lambda row: str(row["dataset"])):
             name = row["dataset"]
             latest = self._from_row(row, pointing.get(name, {}))
-            found.append(Dataset(name, latest, counted.get(name, 1), pointing.get(name, {}), latest.key))
+            if removed or not latest.removed:
+                found.append(Dataset(name, latest, counted.get(name, 0), pointing.get(name, {}), latest.key))
         return tuple(found)
 
     def versions(self, name: str, removed: bool = False) -> tuple[DatasetVersion, ...]:

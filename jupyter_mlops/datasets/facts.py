@@ -21,9 +21,11 @@ VERSIONS = (
     "AND s.problem IS NULL AND v.kind <> 'folder'"
 )
 LATEST = (
-    f"{VERSIONS} WHERE v.number = "  # noqa: S608 fixed text
-    "(SELECT MAX(number) FROM versions WHERE dataset = v.dataset AND removed_at IS NULL)"
+    f"{VERSIONS} WHERE v.number = COALESCE("  # noqa: S608 fixed text
+    "(SELECT MAX(number) FROM versions WHERE dataset = v.dataset AND removed_at IS NULL), "
+    "(SELECT MAX(number) FROM versions WHERE dataset = v.dataset))"
 )
+"""The latest version of each dataset: the newest removed one where all of them are."""
 
 
 @dataclass(frozen=True, slots=True)

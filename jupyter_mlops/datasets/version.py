@@ -313,6 +313,7 @@ class DatasetVersion(Value):
             "key": list(self.key),
             "aliases": list(self.aliases),
             "source": self.source,
+            "removed": self.removed,
             "there": dict(self.there),
             "note": self.note,
         }
@@ -377,7 +378,10 @@ class Description(Value):
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Value):
-    """A dataset as a line in a listing: its latest version, how many there are, where its aliases point."""
+    """A dataset as a line in a listing: its latest version, how many there are, where its aliases point.
+
+    Removed versions do not count; ``latest`` is one where there is no other.
+    """
 
     name: str
     latest: DatasetVersion
@@ -389,6 +393,11 @@ class Dataset(Value):
     def ref(self) -> str:
         """How to name it."""
         return self.name
+
+    @property
+    def removed(self) -> str:
+        """Since when there is nothing left of it but removed versions, or ""."""
+        return self.latest.removed
 
     @property
     def path(self) -> str:

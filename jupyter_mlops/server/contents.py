@@ -207,43 +207,42 @@ def sweep(project: Project, asked: Asked) -> Page:
 
 
 def data_list(project: Project, asked: Asked) -> Page:
-    """The datasets."""
-    return _many(
-        asked,
-        "Data",
-        ask(project, "data list"),
-        "data",
-        "`mlops data commit NAME FILE` makes the first version.",
-    )
+    """The datasets, and those of which only removed versions are left."""
+    empty = "Nothing yet. `mlops data commit NAME FILE` makes the first version."
+    return _with_removed(asked, "Data", ask(project, "data list", options={"all": "1"}), empty)
 
 
 def dataset(project: Project, asked: Asked) -> Page:
-    """The versions of one dataset."""
+    """The versions of one dataset, and those that were removed."""
     if "@" in asked.words[0]:
         name, _, version = asked.words[0].partition("@")
         raise NotFound(
             f"there is no dataset '{asked.words[0]}'", f"{version} of {name} is in its list of versions"
         )
-    found = ask(project, "data versions", asked.words)
-    return _many(asked, asked.words[0], found, "data", trail=[("Data", "data")])
+    found = ask(project, "data versions", asked.words, {"all": "1"})
+    return _with_removed(asked, asked.words[0], found, "Every version was removed.", [("Data", "data")])
 
 
 def data_version(project: Project, asked: Asked) -> Page:
     """One version of a dataset, where it comes from, and a way to what it changed."""
     name, number = asked.words
-    ref = f"{name}@v{number}"
+    ref, steps = f"{name}@v{number}", [("Data", "data"), (name, f"data/{name}")]
+    versions = ask(project, "data versions", (name,), {"all": "1"})
+    removed = [one for one in versions if one.removed and one.number == int(number)]
+    if removed:  # the history and other versions lead here for ever
+        return _one(asked, removed[0], "data", steps)
     found = ask(project, "data show", (ref,))
-    page = _one(asked, found, "data", [("Data", "data"), (name, f"data/{name}")])
-    numbers = [one.number for one in project.datasets.versions(name) if one.number < int(number)]
+    page = _one(asked, found, "data", steps)
+    numbers = [one.number for one in versions if one.number < int(number) and not one.removed]
     earlier = [(f"v{one}", f"data/{name}/{number}/diff/{one}") for one in numbers[:EARLIER_VERSIONS]]
     lineage = asked.draw(ask(project, "data lineage", (ref,)), heading=2)
     return replace(page, template="data.html", data={**page.data, "earlier": earlier, "lineage": lineage})
 
 
 def data_diff(project: Project, asked: Asked) -> Page:
-    """What one version of a dataset changed against an earlier one."""
-    name, number, earlier = asked.words
-    found = ask(project, "data diff", (f"{name}@v{earlier}", f"{name}@v{number}"))
+    """What one version of a dataset changed against an earlier one, or against one of another dataset."""
+    name, number, *other, earlier = asked.words
+    found = ask(project, "data diff", (f"{other[0] if other else name}@v{earlier}", f"{name}@v{number}"))
     trail = [("Data", "data"), (name, f"data/{name}"), (f"v{number}", f"data/{name}/{number}")]
     return _one(asked, found, "data", trail)
 
@@ -252,7 +251,11 @@ def models(project: Project, asked: Asked) -> Page:
     """The models and what their aliases point at."""
     found = ask(project, "models list")
     return _many(
-        asked, "Models", found, "models", "`mlops models register NAME RUN` makes the first version."
+        asked,
+        "Models",
+        found,
+        "models",
+        "Nothing yet. `mlops models register NAME RUN` makes the first version.",
     )
 
 
@@ -378,6 +381,16 @@ def _many(
         {"table": asked.draw(found) if len(found) else "", "empty": empty, "steps": trail or []},
         nav,
     )
+
+
+def _with_removed(
+    asked: Asked, title: str, found: Any, empty: str, trail: list[tuple[str, str]] | None = None
+) -> Page:
+    """Return the page of a listing of data, what was removed below what is there."""
+    there = Listing(found.kind, tuple(one for one in found if not one.removed))
+    page = _many(asked, title, there, "data", empty, trail)
+    removed = _list(asked, found.kind, tuple(one for one in found if one.removed))
+    return replace(page, data={**page.data, "removed": removed})
 
 
 def _list(asked: Asked, kind: str, items: tuple[Any, ...]) -> Markup | str:

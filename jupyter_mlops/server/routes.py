@@ -31,6 +31,7 @@ def _pages() -> list[Route]:
         (rf"/mlops/data/{_NAME}/?", shows(contents.dataset, "data")),
         (rf"/mlops/data/{_NAME}/{_NUMBER}/?", shows(contents.data_version, "data")),
         (rf"/mlops/data/{_NAME}/{_NUMBER}/diff/{_NUMBER}/?", shows(contents.data_diff, "data")),
+        (rf"/mlops/data/{_NAME}/{_NUMBER}/diff/{_NAME}/{_NUMBER}/?", shows(contents.data_diff, "data")),
         (r"/mlops/models/?", shows(contents.models, "models")),
         (rf"/mlops/models/{_NAME}/?", shows(contents.model, "models")),
         (rf"/mlops/models/{_NAME}/{_NUMBER}/?", shows(contents.model_version, "models")),
@@ -55,11 +56,12 @@ def _rest() -> list[Route]:
         (rf"{api}/runs", reads("runs list", "runs", ("where", "order", "limit", "experiment"))),
         (rf"{api}/runs/{_ID}", reads("runs show", "runs")),
         (rf"{api}/runs/{_ID}/compare/{_ID}", reads("runs compare", "runs")),
-        (rf"{api}/data", reads("data list", "data")),
-        (rf"{api}/data/{_NAME}", reads("data versions", "data")),
+        (rf"{api}/data", reads("data list", "data", ("all",))),
+        (rf"{api}/data/{_NAME}", reads("data versions", "data", ("all",))),
         (rf"{api}/data/{_NAME}/{_NUMBER}", reads("data show", "data", word=_ref)),
         (rf"{api}/data/{_NAME}/{_NUMBER}/lineage", reads("data lineage", "data", word=_ref)),
         (rf"{api}/data/{_NAME}/{_NUMBER}/diff/{_NUMBER}", reads("data diff", "data", word=_refs)),
+        (rf"{api}/data/{_NAME}/{_NUMBER}/diff/{_NAME}/{_NUMBER}", reads("data diff", "data", word=_refs)),
         (rf"{api}/models", reads("models list", "models")),
         (rf"{api}/models/{_NAME}", reads("models versions", "models")),
         (rf"{api}/models/{_NAME}/{_NUMBER}", reads("models show", "models", word=_ref)),
@@ -80,5 +82,6 @@ def _ref(name: str, number: str) -> tuple[str, ...]:
     return (f"{name}@v{number}",)
 
 
-def _refs(name: str, number: str, earlier: str) -> tuple[str, ...]:
-    return (f"{name}@v{earlier}", f"{name}@v{number}")
+def _refs(name: str, number: str, *before: str) -> tuple[str, ...]:
+    *other, earlier = before
+    return (f"{other[0] if other else name}@v{earlier}", f"{name}@v{number}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..datasets import ColumnProfile, Dataset, DatasetVersion, Description, Findings, Lineage
@@ -12,14 +11,15 @@ from ..store.aliases import AliasMove
 from . import formats
 from .dispatch import Column, listed, listing, view, when
 from .lineage import neighbours
-from .view import Block, Cell, Heading, Table, Text, View, facts, table
+from .view import Block, Cell, Heading, Table, Text, Tone, View, facts, table
 
 _MOST_COLUMNS, _MOST_FILES = 60, 50
 
 
 @view.register
 def _(value: DatasetVersion) -> View:
-    return View(value.ref, f"{value.ref} · {_extent(value)}", "plain", tuple(_told(value)), value.path)
+    tone: Tone = "warning" if value.removed else "plain"
+    return View(value.ref, f"{value.ref} · {_extent(value)}", tone, tuple(_told(value)), value.path)
 
 
 @view.register
@@ -58,6 +58,8 @@ def _told(value: DatasetVersion, lineage: Lineage | None = None) -> list[Block]:
         ("digest", Cell(formats.digest(value.digest), "code")),
         ("removed", formats.moment(value.removed) if value.removed else ""),
     )
+    if value.removed and not value.note:
+        return [Text(f"It was removed. `mlops data restore {value.ref}` brings it back.", "warning"), told]
     return [Text(value.note, "muted"), told] if value.note else [told]
 
 
@@ -68,7 +70,8 @@ def _elsewhere(value: DatasetVersion) -> Cell:
 
 @view.register
 def _(value: Dataset) -> View:
-    summary = f"{value.name} · {formats.count(value.versions, 'version')} · latest {value.latest.ref}"
+    counted = "removed" if value.removed else formats.count(value.versions, "version")
+    summary = f"{value.name} · {counted} · latest {value.latest.ref}"
     named = ((f"@{alias}", Cell(f"{value.name}@v{number}")) for alias, number in value.aliases.items())
     latest = facts(
         ("latest", Cell(value.latest.ref, link=value.latest.path)),
@@ -99,6 +102,7 @@ def _datasets(items: Sequence[Dataset]) -> View:
         [
             Column("dataset", lambda one: Cell(one.name, link=one.path)),
             Column("latest", lambda one: Cell(f"v{one.latest.number}", link=one.latest.path)),
+            Column("removed (UTC)", lambda one: when(one.removed)),
             Column(
                 "rows",
                 lambda one: _rows(one.latest),
@@ -124,11 +128,11 @@ def _datasets(items: Sequence[Dataset]) -> View:
 
 @listing("versions", DatasetVersion)
 def _versions(items: Sequence[DatasetVersion]) -> View:
-    shown = listed(
+    return listed(
         "version",
         items,
         [
-            Column("version", lambda one: Cell(one.ref, link="" if one.removed else one.path)),
+            Column("version", lambda one: Cell(one.ref, link=one.path)),
             Column("removed (UTC)", lambda one: when(one.removed)),
             Column("rows", _rows, numeric=True),
             Column("columns", _columns, numeric=True),
@@ -141,13 +145,6 @@ def _versions(items: Sequence[DatasetVersion]) -> View:
         ],
         path=f"data/{items[0].name}" if items else "data",
     )
-    numbers = {one.number for one in items}
-    if not items or len({one.name for one in items}) > 1 or len(numbers) == max(numbers):
-        return shown
-    gaps = [f"v{number}" for number in range(1, max(numbers)) if number not in numbers]
-    more = f" and {formats.number(len(gaps) - 5)} more" if len(gaps) > 5 else ""
-    said = f"Not shown: {', '.join(gaps[:5])}{more}, removed or not pulled; `--all` shows removed ones."
-    return replace(shown, blocks=(*shown.blocks, Text(said, "muted")))
 
 
 @listing("alias moves", AliasMove)

@@ -163,8 +163,8 @@ class _Sheet:
         for row in table.rows:
             yield f'<tr style="{_CSS["row"]}">'
             for side, cell in zip(sides, row, strict=True):
-                # sentences may be broken; names, numbers and times may not
-                wrap = _CSS["prose"] if len(cell.text) > _SENTENCE and " " in cell.text else "nowrap"
+                # sentences and endless names may be broken; other names, numbers and times may not
+                wrap = _CSS["prose"] if len(cell.text) > _SENTENCE else "nowrap"
                 style = f"{_CSS['cell']}{wrap};text-align:{side};{_COLOURS[cell.tone]}"
                 yield f'<td style="{style}"{_whole(cell)}>{self._content(cell, _LONG)}</td>'
             yield "</tr>"

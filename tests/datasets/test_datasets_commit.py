@@ -13,6 +13,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from jupyter_mlops.commands import Session, command_tree
 from jupyter_mlops.errors import BadInput, NotFound, Refused, SourceChanged
 from jupyter_mlops.project import Project, open_project
 from jupyter_mlops.views import to_text, view
@@ -231,14 +232,21 @@ def test_an_alias_says_where_it_was_and_can_be_taken_away(project: Project, cust
 
 
 def test_removed_versions_are_not_hidden_without_a_word(project: Project, customers: Path) -> None:
+    def said(line: str) -> str:
+        session = Session(project=project)
+        value = command_tree().main(line.split(), "mlops", standalone_mode=False, obj=session)
+        return " ".join(to_text(view(value)).split())
+
     for number in range(3):
         customers.write_text(CSV + f"9,00007,{number}\n")
         project.datasets.commit("customers", customers)
-    assert "--all" not in to_text(view(project.datasets.versions("customers")))
+    assert "--all" not in said("data versions customers")
     project.datasets.remove("customers@v2")
     left = project.datasets.versions("customers")
     assert [version.number for version in left] == [3, 1]
-    assert "Not shown: v2, removed or not pulled; `--all` shows" in " ".join(to_text(view(left)).split())
+    hint = "Removed and not shown: v2. `mlops data versions customers --all` shows removed ones, too."
+    assert hint in said("data versions customers")
+    assert "--all" not in said("data list")
     every = project.datasets.versions("customers", removed=True)
     assert [bool(version.removed) for version in every] == [False, True, False]
     assert "removed (UTC)" in to_text(view(every))
@@ -247,6 +255,14 @@ def test_removed_versions_are_not_hidden_without_a_word(project: Project, custom
     assert len(project.datasets.versions("customers", removed=True)) == 3
     with pytest.raises(NotFound, match="was removed"):
         project.datasets.versions("customers")
+    assert [one.name for one in project.datasets.list(removed=True)] == ["customers"]
+    assert project.datasets.list() == ()
+    assert "Removed and not shown: customers. `mlops data list --all`" in said("data list")
+    listed = said("data list --all")
+    assert "removed (UTC)" in listed
+    assert "--all" not in listed
+    project.datasets.restore("customers@v1")
+    assert [one.versions for one in project.datasets.list()] == [1]
     with pytest.raises(NotFound, match="no dataset"):
         project.datasets.versions("nobody", removed=True)
 

@@ -581,7 +581,7 @@ def test_a_comparison_knows_its_page(project: Project) -> None:
     diff = compared(project, pl.DataFrame({"id": [1]}), pl.DataFrame({"id": [2]}))
     assert diff.path == "data/dogs/2/diff/1"
     project.datasets.commit("cats", pl.DataFrame({"id": [1]}))
-    assert project.datasets.diff("dogs@v2", "cats@v1").path == ""
+    assert project.datasets.diff("dogs@v2", "cats@v1").path == "data/cats/1/diff/dogs/2"
 
 
 def test_what_is_printed_is_what_the_command_line_shows(project: Project) -> None:

@@ -14,7 +14,7 @@ from jupyter_mlops.server.identity import page_links
 from tests.conftest import BO, CY, MakeProject
 
 from .conftest import Served
-from .stories import VERIFIED, raise_alert, request_production
+from .stories import VERIFIED, customers, raise_alert, request_production
 
 Serve = Callable[[Project], Served]
 Open = Callable[..., Any]
@@ -133,6 +133,25 @@ def test_a_vote_that_comes_too_late_says_so_on_the_page(
     assert answer.value.status == 409
     assert page.get_by_role("alert").is_visible()
     assert page.get_by_text("Approve…").count() == 0
+
+
+def test_no_table_of_data_is_cut_at_ordinary_widths(page_process: Serve, asked: Project, visit: Open) -> None:
+    told = "corrected spend of the first customers, a new column, and thirty more of them"
+    for rows in (300, 400):
+        asked.datasets.commit("customers-of-every-region-by-month-2026-11", customers(rows), message=told)
+    asked.datasets.commit("trial", customers(50))
+    asked.datasets.remove("trial@v1")
+    served = page_process(asked)
+    name = asked.datasets.list()[0].name
+    for width in (1280, 800):
+        page = visit(served, BO, viewport={"width": width, "height": 800})
+        for path in ("", "data", f"data/{name}", f"data/{name}/2", f"data/{name}/2/diff/1", "data/trial"):
+            page.goto(f"{served.url}mlops/{path}")
+            cut = page.evaluate(
+                "[...document.querySelectorAll('.value, .top nav')]"
+                ".filter(one => one.scrollWidth > one.clientWidth + 1).length"
+            )
+            assert cut == 0, (path, width)
 
 
 def test_no_page_is_wider_than_the_window(page_process: Serve, asked: Project, visit: Open) -> None:

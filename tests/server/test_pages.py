@@ -23,6 +23,8 @@ def told(make_project: MakeProject, store_url: str) -> Project:
     project = make_project(VERIFIED, store=store_url)
     project.datasets.commit("customers", customers(), message="first export")
     project.datasets.commit("customers", customers(500, shift=12), message="week 46")
+    project.datasets.commit("trial", customers(50), parents=["customers@v1"])
+    project.datasets.remove("trial@v1", "not needed")
     with project.runs.start("by hand", parameters={"C": 0.5}, inputs={"data": "customers@v1"}) as run:
         run.log_metric("auc", 0.81)
         run.log_model(*fitted())
@@ -60,6 +62,36 @@ def test_every_thing_has_its_page_and_every_link_leads_somewhere(serve: Serve, t
         f"alerts/{alert.id}",
         "audit",
     } <= seen
+
+
+def test_what_was_removed_is_shown_as_removed(serve: Serve, told: Project) -> None:
+    told.datasets.commit("customers", customers(60))
+    told.datasets.remove("customers@v3")
+    bo = serve(told, people=True).person(BO)
+    for path in ("data", "data/trial", "data/customers"):
+        _, _, below = bo.get(f"mlops/{path}").text.partition("Removed</h2>")
+        name = "customers@v3" if path.endswith("customers") else "trial"
+        assert name in below, path
+    gone = bo.get("mlops/data/trial/1").text
+    assert "It was removed." in gone
+    assert "mlops data restore trial@v1" in gone
+    listed = bo.get("mlops/api/data").json()["items"]
+    assert [one["name"] for one in listed] == ["customers"]
+    listed = bo.get("mlops/api/data?all=1").json()["items"]
+    assert [(one["name"], bool(one["latest"]["removed"])) for one in listed] == [
+        ("customers", False),
+        ("trial", True),
+    ]
+    assert bo.get("mlops/data/trial/2").status == 404
+    assert bo.get("mlops/data/never").status == 404
+
+
+def test_versions_of_two_datasets_are_compared_on_a_page(serve: Serve, told: Project) -> None:
+    told.datasets.commit("others", customers(40))
+    diff = told.datasets.diff("customers@v2", "others@v1")
+    bo = serve(told, people=True).person(BO)
+    assert "customers@v2 → others@v1" in bo.get(f"mlops/{diff.path}").text
+    assert bo.get(f"mlops/api/{diff.path}").json()["after"] == "others@v1"
 
 
 def test_the_overview_tells_what_waits_for_whom(serve: Serve, told: Project) -> None:

@@ -244,10 +244,11 @@ class DatasetDiff(Value):
 
     @property
     def path(self) -> str:
-        """Where the page shows it: versions of one dataset have a page."""
+        """Where the page shows it: below the later version."""
         name, _, number = self.after.rpartition("@v")
         earlier, _, before = self.before.rpartition("@v")
-        return f"data/{name}/{number}/diff/{before}" if name == earlier else ""
+        other = before if name == earlier else f"{earlier}/{before}"
+        return f"data/{name}/{number}/diff/{other}"
 
     @property
     def table(self) -> TableDiff | None:

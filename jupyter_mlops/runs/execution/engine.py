@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +21,16 @@ from typing import Any
 
 from papermill.clientwrap import PapermillNotebookClient  # noqa: TID253 only the entry point and runs load this
 from papermill.engines import NBClientEngine, NotebookExecutionManager  # noqa: TID253 the same
+from zmq import RCVHWM
 
 _SAVE_EVERY = 5.0
 _TO_END = 2.5
 _BETWEEN_LOOKS = 0.01
 _SHORTEST, _LONGEST = 0.02, 0.2
+# letters, of which each cell may fill half of what is left: one that never stops writing must not take all
+# memory, and what the cells after it say is to be seen
+_MOST_OUTPUT = 200_000_000
+_TO_HEAR = 120  # 200 MB that a cell wrote are on their way for longer than nbclient's 4 seconds
 
 
 @dataclass
@@ -71,6 +78,8 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
     def __init__(self, manager: Any, watch: Watch, **options: Any) -> None:
         super().__init__(manager, **options)
         self.watch = watch
+        self._kept: Counter[int] = Counter()
+        self._notes: dict[int, tuple[Any, int]] = {}
 
     def create_kernel_manager(self) -> Any:
         """Return a manager whose kernel is forked where that is possible."""
@@ -97,6 +106,8 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
     async def async_start_new_kernel_client(self) -> Any:
         """Connect to the kernel and wait until it answers; what it says by then is no cell's output."""
         self.kc = self.km.client()
+        # by default what cells write faster than it is read is lost from the thousandth message on
+        self.kc.context.setsockopt(RCVHWM, 0)
         try:
             self.kc.start_channels(stdin=False, hb=False)
             await self._ready(time.monotonic() + self.startup_timeout)
@@ -140,6 +151,32 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
         finally:
             self.watch.idle = True
 
+    def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
+        """Keep what a cell wrote or showed, up to a limit for the whole notebook; what is beyond is told."""
+        if self.clear_before_next_output:
+            self._forget(cell_index)
+        content = msg["content"]
+        text = content.get("text") if msg["msg_type"] == "stream" else None
+        size = len(text) if isinstance(text, str) else _size(content)
+        kept = self._kept[cell_index]
+        left = (_MOST_OUTPUT - self._kept.total() + kept) // 2 - kept
+        if size <= left or msg["msg_type"] == "error":
+            self._kept[cell_index] += size
+            return super().output(outs, msg, display_id, cell_index)
+        if isinstance(text, str) and left > 0:
+            content["text"] = text[:left]
+            self._kept[cell_index] += left
+            size -= left
+            super().output(outs, msg, display_id, cell_index)
+        self._leave_out(outs, cell_index, size)
+        return None
+
+    def clear_output(self, outs: list[Any], msg: dict[str, Any], cell_index: int) -> None:
+        """Drop what a cell wrote so far."""
+        if not msg["content"].get("wait"):
+            self._forget(cell_index)
+        super().clear_output(outs, msg, cell_index)
+
     def papermill_execute_cells(self) -> None:
         """Execute all cells, between what the run asks of the kernel before and after them."""
         if self.watch.begin and not self.watch.warm:
@@ -150,6 +187,23 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
         super().papermill_execute_cells()
         if self.watch.report and not self.watch.warm:
             self._ask(self.watch.report)
+
+    def _leave_out(self, outs: list[Any], cell_index: int, size: int) -> None:
+        from nbformat.v4 import new_output
+
+        note, before = self._notes.get(cell_index, (None, 0))
+        if note is None:
+            note = new_output("stream", name="stderr", text="")  # type: ignore[no-untyped-call]
+            outs.append(note)
+        self._notes[cell_index] = note, before + size
+        note["text"] = (
+            f"{before + size:,} letters of the output of this cell were left out: "
+            f"there was room for {self._kept[cell_index]:,}\n"
+        )
+
+    def _forget(self, cell_index: int) -> None:
+        self._kept[cell_index] = 0
+        self._notes.pop(cell_index, None)
 
     def _ask(self, expression: str) -> None:
         # an expression beside an empty, silent request: no cell, no history, no output
@@ -235,6 +289,7 @@ class MLOpsEngine(NBClientEngine):  # type: ignore[misc]  # papermill ships no t
         from papermill.utils import merge_kwargs, remove_args
 
         given = remove_args(["input_path", "timeout", "startup_timeout"], **options)
+        given.setdefault("iopub_timeout", _TO_HEAR)
         merged = merge_kwargs(
             given,
             timeout=execution_timeout or options.get("timeout"),
@@ -250,6 +305,12 @@ class MLOpsEngine(NBClientEngine):  # type: ignore[misc]  # papermill ships no t
         if watch.folder:
             merged["resources"] = {"metadata": {"path": watch.folder}}
         return Client(nb_man, watch, **merged).execute()
+
+
+def _size(content: dict[str, Any]) -> int:
+    """Return about how many letters of a notebook an output takes."""
+    values = content.get("data", {}).values()
+    return sum(len(each) if isinstance(each, str) else len(json.dumps(each)) for each in values)
 
 
 def _idle(message: dict[str, Any], asked: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,7 +17,7 @@ from jupyter_client.manager import KernelManager
 from papermill.exceptions import PapermillExecutionError
 
 import jupyter_mlops
-from jupyter_mlops.runs.execution.engine import MLOpsEngine
+from jupyter_mlops.runs.execution.engine import MLOpsEngine, Watch
 from jupyter_mlops.runs.execution.warm.provisioner import VARIABLE, WarmProvisioner
 from jupyter_mlops.runs.execution.warm.templates import Template
 
@@ -105,3 +106,49 @@ def test_its_kernelspec_gives_forked_kernels_where_there_is_a_template(
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_every_one_of_many_outputs_is_kept(tmp_path: Path) -> None:
+    # more than the sockets hold, faster than they can be read
+    source = notebook(tmp_path, "for n in range(3000):\n    print(n, flush=True)")
+    papermill.execute_notebook(source, tmp_path / "out.ipynb", engine_name="mlops", progress_bar=False)
+    written = "".join(output.text for output in nbformat.read(tmp_path / "out.ipynb", 4).cells[0].outputs)
+    assert written.split() == [str(n) for n in range(3000)]
+
+
+def test_more_output_than_a_notebook_keeps_is_cut_and_told(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_mlops.runs.execution.engine._MOST_OUTPUT", 2_000_000)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+        monkeypatch.delenv(name)
+    source = notebook(
+        tmp_path,
+        "from IPython.display import clear_output\nfor _ in range(3):\n"
+        "    print('gone' * 200_000)\n    clear_output()\nprint('small')",
+        "for _ in range(3):\n    print('x' * 599_999, flush=True)",
+        "'y' * 2_000_000",
+        "'z'",
+        "raise ValueError('told')",
+    )
+    place = Path(template.address).parent / "cut"
+    place.mkdir()
+    watch = Watch(template=template.address, place=str(place))
+    options = {"engine_name": "mlops", "progress_bar": False, "cwd": tmp_path}
+    found = []
+    for each in (None, watch):
+        with pytest.raises(PapermillExecutionError):
+            papermill.execute_notebook(source, tmp_path / "out.ipynb", watch=each, **options)
+        cells = nbformat.read(tmp_path / "out.ipynb", 4).cells
+        found.append([cell.outputs for cell in cells if cell.cell_type == "code"])
+    assert watch.warm, watch.why
+    assert found[0] == found[1]
+    first, streams, value, small, error = found[1]
+    assert [output.text for output in first] == ["small\n"]
+    assert sum(len(output.text) for output in streams[:-1]) == 999_997
+    note = "800,003 letters of the output of this cell were left out: there was room for 999,997\n"
+    assert (streams[-1].name, streams[-1].text) == ("stderr", note)
+    assert value[0].text.startswith("2,000,002 letters of the output")
+    assert small[0].data == {"text/plain": "'z'"}
+    assert error[-1].ename == "ValueError"

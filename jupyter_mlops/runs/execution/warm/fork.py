@@ -117,7 +117,8 @@ def fork(
         line.connect(address)
         data = json.dumps(request).encode() + b"\n"
         sent = socket.send_fds(line, [data], [output, errors])
-        line.sendall(data[sent:])
+        if rest := data[sent:]:  # even nothing cannot be sent to a template that has refused by now
+            line.sendall(rest)
         answer = b""
         while not (part := answer.partition(b"\n"))[1]:
             more = line.recv(4096)

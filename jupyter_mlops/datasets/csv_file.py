@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ _FRACTIONS = {"ms": 3, "us": 6, "ns": 9}
 _NOTHING = "float64"  # a column without any value; pandas calls it so, too
 _DIRECT = ("int64", "float64")
 _SEPARATORS = (",", ";", "\t", "|")
+_TOLD = re.compile(r'"?sep=([!-~\t])"?\r?\n', re.IGNORECASE)
 _HEAD = 1_000
 _MANY = 500
 _HEADER_BYTES = 1 << 24
@@ -46,23 +48,27 @@ Check = Callable[["pl.Expr", str], "pl.Expr"]
 class CSVFile(Scanned):
     """Reads ``.csv`` and ``.tsv``: a header line, separated by comma, semicolon, tab or bar.
 
-    UTF-8, with a byte-order mark or without; UTF-16 with one.
+    UTF-8, with a byte-order mark or without; UTF-16 with one. A line such as ``sep=;`` before the header,
+    by which spreadsheets are told the separator, is obeyed.
     """
 
     suffixes = (".csv", ".tsv")
 
     def names(self, path: Path) -> list[str]:
         """Return the names of the columns, from the header line."""
-        return _header(path, _encoding(path), None)[0]
+        return _header(path, _encoding(path)).names
 
     def form(self, file: Path | BinaryIO, schema: Any) -> Form:
         """Return columns, types and separator, from all rows of the file."""
         path = Path(str(file))
         encoding = _encoding(path)
-        names, separator = _header(path, encoding, None)
+        header = _header(path, encoding)
+        names = header.names
         check_names(names)
         given = declared(schema, names)
-        options: dict[str, Any] = {"separator": separator}
+        options: dict[str, Any] = {"separator": header.separator}
+        if header.skipped:
+            options["skipped"] = header.skipped
         if encoding != "utf-8":
             options["encoding"] = encoding
         try:
@@ -113,15 +119,28 @@ def _encoding(path: Path) -> str:
     return encoding
 
 
-def _header(path: Path, encoding: str, separator: str | None) -> tuple[list[str], str]:
-    """Return the names in the header line, and what separates them."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The names in the header line, what separates them, and how many lines stand before it."""
+
+    names: list[str]
+    separator: str
+    skipped: int = 0
+
+
+def _header(path: Path, encoding: str) -> _Header:
     with path.open("rb") as file:
         start = file.read(_HEADER_BYTES if encoding == "utf-8" else _WIDE_MOST + 2)
     text = start.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
+    told = _TOLD.match(text)
+    if told:
+        text = text[told.end() :]
     text = text.lstrip("\r\n")
     if not text.strip():
         raise _empty(path)
-    if separator is None:
+    if told:
+        separator = told.group(1)
+    else:
         line = text.partition("\n")[0]
         outside = "".join(line.split('"')[::2])
         separator = "\t" if path.suffix.lower() == ".tsv" else max(_SEPARATORS, key=outside.count)
@@ -134,7 +153,7 @@ def _header(path: Path, encoding: str, separator: str | None) -> tuple[list[str]
         csv.field_size_limit(limit)
     if encoding == "utf-8" and any("\ufffd" in name for name in names):
         raise _not_utf8(path)
-    return names, separator
+    return _Header(names, separator, 1 if told else 0)
 
 
 def _text(path: Path, options: Any, width: int) -> pl.LazyFrame:
@@ -155,6 +174,7 @@ def _text(path: Path, options: Any, width: int) -> pl.LazyFrame:
         infer_schema=False,
         separator=options["separator"],
         new_columns=[str(place) for place in range(width)],
+        skip_lines=options.get("skipped", 0),
         glob=False,
     )
 
@@ -366,26 +386,31 @@ def _uneven(path: Path, options: Any) -> _Row | None:
     from pyarrow import csv as arrow_csv
 
     met: list[_Row] = []
+    header = _header(path, options.get("encoding", "utf-8"))
+    names = header.names
 
     def meet(row: Any) -> str:
         met.append(
             _Row(
-                f"row {row.number} (the header is row 1)" if row.number else "a row",
+                f"row {row.number} (the header is row {1 + header.skipped})" if row.number else "a row",
                 row.actual_columns,
                 row.expected_columns,
             )
         )
         return "error" if met else "skip"
 
-    names, separator = _header(path, "utf-8", options["separator"])
     first = f"{len(names)} 0"
     try:
         with arrow_csv.open_csv(
             path,
             arrow_csv.ReadOptions(
-                use_threads=False, column_names=[first, *map(str, range(1, len(names)))], skip_rows=0
+                use_threads=False,
+                column_names=[first, *map(str, range(1, len(names)))],
+                skip_rows=header.skipped,
             ),
-            arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=meet),
+            arrow_csv.ParseOptions(
+                delimiter=header.separator, newlines_in_values=True, invalid_row_handler=meet
+            ),
             arrow_csv.ConvertOptions(
                 include_columns=[first], column_types={first: pa.binary()}, check_utf8=False
             ),

@@ -55,6 +55,33 @@ def test_what_cannot_be_read_is_refused_with_its_place(tmp_path: Path, content: 
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("first", "separator", "encoding"),
+    [
+        ("sep=;\r\n", ";", "utf-8"),
+        ("sep=;\r\n", ";", "utf-8-sig"),
+        ('"SEP=|"\n', "|", "utf-8"),
+        ("sep=\t\n", "\t", "utf-16"),
+        ("sep=^\n", "^", "utf-8"),
+    ],
+)
+def test_a_first_line_that_tells_a_spreadsheet_the_separator_is_obeyed(
+    project: Project, tmp_path: Path, first: str, separator: str, encoding: str
+) -> None:
+    path = tmp_path / "a.csv"
+    rows = "\n".join(separator.join(row) for row in (("id", "what, and why"), ("1", "x"), ("2", "y")))
+    path.write_bytes((first + rows + "\n").encode(encoding))
+    version = project.datasets.commit("a", path)
+    assert version.rows == 2
+    assert version.load("polars").to_dict(as_series=False) == {"id": [1, 2], "what, and why": ["x", "y"]}
+    assert [column.name for column in version.profile] == ["id", "what, and why"]
+    path.write_text("sep=;\na;b\n1;2\n3\n")
+    assert read(path).to_dict(as_series=False) == {"a": [1, 3], "b": [2, None]}
+    assert CSVFile().form(path, None).notes == (
+        "row 4 (the header is row 2) has 1 of 2 fields: the others count as missing",
+    )
+
+
 def test_short_rows_are_told(project: Project, tmp_path: Path) -> None:
     path = tmp_path / "short.csv"
     path.write_text("a,b,c\n1,2,3\n4,5\n6,7,8\n")

@@ -197,7 +197,7 @@ def test_memory_does_not_grow_with_the_file(objects: Objects, tmp_path: Path) ->
         for _ in range(24):
             file.write(os.urandom(10 << 20))
     stored, read = map(int, run(MEASURE, objects.folder, source, tmp_path / "out").stdout.split())
-    assert (stored < 80, read < 80) == (True, True), (stored, read)
+    assert (stored < 150, read < 80) == (True, True), (stored, read)
     assert (tmp_path / "out").stat().st_size == source.stat().st_size
 
 

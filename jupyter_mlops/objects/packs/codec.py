@@ -22,17 +22,24 @@ from zstandard import (
 from ...errors import StoreFailed
 from ..blob import Buffer
 
-RAW, ZSTD, DELTA, HASTY = 0, 1, 2, 3  # HASTY is zstd, to be packed again when nobody waits
+RAW, ZSTD, DELTA, HASTY_ZSTD, HASTY = range(5)
+PLAIN = (RAW, HASTY)  # the bytes as they are
+AGAIN = (HASTY, HASTY_ZSTD)  # to be packed again when nobody waits; the second is no longer written
 _WORTH = 0.95
 _SMALLEST = 64  # shorter ones only grow
 _WINDOW = 1 << 27
 _LARGE = 16 << 10
 _THREADS = 2
-_FIXED = {"strategy": STRATEGY_FAST, "window_log": 18, "chain_log": 12, "search_log": 1, "min_match": 7}
 # level 1, but for matches of 7 bytes and more: on tables a quarter faster both ways, for 4 % more bytes
-_FAST = ZstdCompressionParameters(**_FIXED, hash_log=11, target_length=0)
-# steps over what does not match at once: half of the time both ways, for twice the bytes
-_FASTEST = ZstdCompressionParameters(**_FIXED, hash_log=12, target_length=8)
+_FAST = ZstdCompressionParameters(
+    strategy=STRATEGY_FAST,
+    window_log=18,
+    chain_log=12,
+    search_log=1,
+    min_match=7,
+    hash_log=11,
+    target_length=0,
+)
 
 
 class _Codecs(threading.local):
@@ -40,7 +47,6 @@ class _Codecs(threading.local):
 
     def __init__(self) -> None:
         self.compressors: dict[tuple[int, bool], ZstdCompressor] = {}
-        self.hasty = ZstdCompressor(compression_params=_FASTEST)
         self.decompressor = ZstdDecompressor()
 
     def compressor(self, level: int, large: bool) -> ZstdCompressor:
@@ -56,21 +62,20 @@ class _Codecs(threading.local):
 _codecs = _Codecs()
 
 
-def packed(raw: Buffer, level: int, digest: bytes | None = None, hasty: bool = False) -> tuple[int, Buffer]:
+def packed(raw: Buffer, level: int, digest: bytes | None = None) -> tuple[int, Buffer]:
     """Return the codec and payload that keep ``raw``: raw where compression saves less than 5 %.
 
-    ``digest`` is BLAKE3 of ``raw`` where that is known already; ``hasty`` takes less time and more bytes.
+    ``digest`` is BLAKE3 of ``raw`` where that is known already.
     """
     size = memoryview(raw).nbytes
     if size < _SMALLEST:
         return RAW, raw
-    compressor = _codecs.hasty if hasty else _codecs.compressor(level, size >= _LARGE)
-    payload = compressor.compress(raw)
+    payload = _codecs.compressor(level, size >= _LARGE).compress(raw)
     if len(payload) > size * _WORTH:
         return RAW, raw
     if blake3(_codecs.decompressor.decompress(payload)).digest() != (digest or blake3(raw).digest()):
         raise _different()
-    return HASTY if hasty else ZSTD, payload
+    return ZSTD, payload
 
 
 def packed_together(pieces: Sequence[bytes], level: int) -> list[tuple[int, bytes]]:
@@ -96,9 +101,9 @@ def packed_together(pieces: Sequence[bytes], level: int) -> list[tuple[int, byte
 
 def unpacked(codec: int, payload: Buffer, size: int, bases: Buffer = b"") -> bytes:
     """Return the ``size`` raw bytes of a payload; raises ``ValueError`` where they do not come out."""
-    if codec == RAW:
+    if codec in PLAIN:
         raw = bytes(payload)
-    elif codec in (ZSTD, HASTY, DELTA):
+    elif codec in (ZSTD, HASTY_ZSTD, DELTA):
         try:
             if codec != DELTA:
                 raw = _codecs.decompressor.decompress(payload, max_output_size=size)

@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 from blake3 import blake3
 
 from ..blob import Buffer
-from ..durable import sync
+from ..durable import write_durably
 
 CHUNK, RECIPE, GROUP = 0, 1, 2
 FULL, LIMIT = 32 << 20, 64 << 20
@@ -173,51 +173,40 @@ def pack_path(folder: Path, name: str) -> Path:
 
 
 class PackWriter:
-    """A pack being written to the new file ``path``, which is nothing until it is closed."""
+    """A pack that grows in memory, and is the new file ``path`` when it is closed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = len(HEADER)
-        self._file = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close() or abandon()
+        self.size = 0
+        self._parts: list[Buffer] = []
         self._hasher = blake3()
         self._records: list[tuple[int, Head]] = []
         self._footer: list[bytes] = []
-        self._write(HEADER)
+        self._append(HEADER)
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, data: bytes, heads: Iterable[Head]) -> int:
-        """Append whole records, one after the other in ``data``, and return where the first one starts."""
+    def add(self, data: bytes, heads: Iterable[Head]) -> None:
+        """Append whole records, one after the other in ``data``."""
         start = 0
         for head in heads:
-            length = head.length
             self._records.append((self.size + start, head))
-            self._footer += (_OFFSET.pack(self.size + start), data[start : start + length])
-            start += length + head.stored
-        offset = self.size
-        self._write(data)
-        self.size += start
-        return offset
+            self._footer += (_OFFSET.pack(self.size + start), data[start : start + head.length])
+            start += head.total
+        self._append(data)
 
     def close(self) -> Pack:
-        """Write the footer, make the file durable and return what it is."""
+        """Write the file, make it durable and return what it is."""
         footer = b"".join(self._footer)
-        self._write(footer + _TRAILER.pack(self.size, len(footer), blake3(footer).digest(), _END))
-        with self._file as file:
-            sync(file.fileno())
-            size = os.fstat(file.fileno()).st_size
-        return Pack(self._hasher.hexdigest(), size, tuple(self._records))
+        self._append(footer + _TRAILER.pack(self.size, len(footer), blake3(footer).digest(), _END))
+        write_durably(self.path, self._parts)
+        return Pack(self._hasher.hexdigest(), self.size, tuple(self._records))
 
-    def abandon(self) -> None:
-        """Let go of the file."""
-        self._file.close()
-
-    def _write(self, data: Buffer) -> None:
+    def _append(self, data: Buffer) -> None:
         self._hasher.update(data)
-        left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) or 0 :]
+        self._parts.append(data)
+        self.size += len(data)
 
 
 def records_of(path: Path) -> Pack:

@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from ..blob import Buffer
 from ..durable import make_durable, placed, storing
-from .codec import packed, packed_together
+from .codec import HASTY, RAW, packed, packed_together
 from .index import ChunkIndex, Place
 from .pack import FULL, LIMIT, MOST, Head, Pack, PackWriter, pack_path, plain_record
 
@@ -63,7 +63,10 @@ class Packing:
         self.packs: list[Pack] = []
 
     def hand_over(self, pieces: Sequence[Buffer], hasty: bool = False) -> Future[Packed]:
-        """Take chunks and return their digests to come; those not stored yet are compressed meanwhile."""
+        """Take chunks and return their digests to come; those not stored yet are compressed meanwhile.
+
+        With ``hasty``, those that would compress are left for ``compact``.
+        """
         if sum(map(len, pieces)) < _INLINE:
             future: Future[Packed] = Future()
             future.set_result(self._packed(pieces, hasty))
@@ -154,9 +157,7 @@ class Packing:
             self._workers.shutdown(wait=True, cancel_futures=True)
         if self._closer is not None:
             self._closer.shutdown(wait=True)
-        if self._writer is not None:
-            self._writer.abandon()
-            self._writer = None
+        self._writer = None
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._workers is None:
@@ -167,10 +168,12 @@ class Packing:
         digests = [blake3(piece).digest() for piece in pieces]
         fresh = self.claim(digests)
         heads, records = [], []
+        later = False
         for digest, piece in zip(digests, pieces, strict=True):
             if digest in fresh:
                 fresh.remove(digest)
-                codec, payload = packed(piece, self._level, digest, hasty)
+                codec, payload = (HASTY, piece) if later else packed(piece, self._level, digest)
+                later = hasty and codec != RAW  # one that grows smaller says that the next ones will
                 data, head = plain_record(codec, len(piece), payload, digest)
                 heads.append(head)
                 records.append(data)
@@ -238,7 +241,6 @@ class Packing:
                 target = pack_path(self._folder, pack.name)
                 placed(writer.path, target)
         except BaseException:
-            writer.abandon()
             with suppress(OSError):
                 writer.path.unlink()
             raise

@@ -19,7 +19,7 @@ from ...errors import Damaged, MLOpsError
 from ..batch import Batch
 from ..blob import address, raw_digest
 from ..objects import Objects
-from ..packs.codec import RAW, unpacked
+from ..packs.codec import PLAIN, unpacked
 from ..packs.pack import CHUNK, GROUP, RECIPE, Head, parsed, recipe_of
 from ..packs.records import Recipe, Records
 from ..tree import FOLDER, rows_of
@@ -381,7 +381,8 @@ def _is_sound(held: Held, record: bytes) -> bool:
             or all(each != held.digest for each, _ in head.members)
         ):
             return False
-        if head.codec != RAW and frame_content_size(payload) > head.raw:  # a bomb would be decoded whole
+        # a bomb would be decoded whole
+        if head.codec not in PLAIN and frame_content_size(payload) > head.raw:
             return False
         if head.kind == GROUP:
             return sum(size for _, size in head.members) == head.raw

@@ -142,25 +142,20 @@ def _packs(remote: RemoteObjects, objects: Objects, plan: Plan, aside: Path, siz
     """Yield the packs that hold the records of ``plan``, each made when it is asked for."""
     number = 0
     writer: PackWriter | None = None
-    try:
-        # together at the end, so that who pulls gets what thousands of files are made of at one go
-        for held in chain(plan.records(CHUNK, GROUP, _PLAIN), plan.records(RECIPE)):
-            for data, head in _records(remote, objects, held):
-                if writer is not None and writer.size + len(data) > size:
-                    writer.close()
-                    yield writer.path
-                    writer = None
-                if writer is None:
-                    number += 1
-                    writer = PackWriter(aside / f"{number}.pack")
-                writer.add(data, (head,))
-        if writer is not None:
-            writer.close()
-            path, writer = writer.path, None
-            yield path
-    finally:
-        if writer is not None:
-            writer.abandon()
+    # together at the end, so that who pulls gets what thousands of files are made of at one go
+    for held in chain(plan.records(CHUNK, GROUP, _PLAIN), plan.records(RECIPE)):
+        for data, head in _records(remote, objects, held):
+            if writer is not None and writer.size + len(data) > size:
+                writer.close()
+                yield writer.path
+                writer = None
+            if writer is None:
+                number += 1
+                writer = PackWriter(aside / f"{number}.pack")
+            writer.add(data, (head,))
+    if writer is not None:
+        writer.close()
+        yield writer.path
 
 
 def _records(remote: RemoteObjects, objects: Objects, held: Held) -> Iterator[tuple[bytes, Head]]:

@@ -1,5 +1,6 @@
 """Compaction: keeps chunks of near-equal versions as deltas, and joins small packs. Called by ``Upkeep``.
 
+What was packed in haste comes first, so that a delta is judged by what it saves of thorough packing.
 Only chunks that no older version has become deltas, and only against chunks that stay plain, so a read takes
 one hop. A delta is decoded and compared before it is written, and what is written is read back before a plain
 copy goes. Stopped anywhere, it goes on from there the next time.
@@ -22,7 +23,7 @@ from ...errors import Damaged
 from ...value import Value
 from ..blob import address, raw_digest
 from ..packs import delta
-from ..packs.codec import DELTA, HASTY, unpacked
+from ..packs.codec import AGAIN, DELTA, unpacked
 from ..packs.pack import CHUNK, GROUP, Pack, pack_path, parsed, record, records_of
 from .alignment import Alignment, Chunk
 from .notes import Notes, alone
@@ -102,6 +103,7 @@ def compact(
         # a pack that nobody knows may need as base what would become a delta here
         objects.index.adopt()
         before = objects.stored().stored
+        gone = _repacked(objects, _hasty(objects), (), clock)
         work = _Compaction(objects, notes, clock)
         pairs = _Pairs(objects, notes)
         for family in families:
@@ -118,7 +120,7 @@ def compact(
         if not clock.stopped:
             for pair in pairs.trees:
                 notes.note_tried(*pair, None)
-        gone = _reclaimed(objects, work.fresh, clock)
+        gone += _repacked(objects, _wasteful(objects), work.fresh, clock)
         return CompactReport(
             before,
             objects.stored().stored,
@@ -378,39 +380,39 @@ class _Pairs:
             self.trees.append(pair)
 
 
-def _reclaimed(objects: Objects, fresh: Sequence[Pack], clock: _Clock) -> list[str]:
-    """Rewrite packs of which little is read or that were made in haste, and join small ones.
+def _repacked(objects: Objects, names: Sequence[str], fresh: Sequence[Pack], clock: _Clock) -> list[str]:
+    """Rewrite these packs and return those that went."""
+    trusted = {pack.name for pack in fresh}
+    return repacked(objects, names, unlinked, trusted=trusted, going_on=clock.going_on).gone
 
-    Return those that went.
-    """
+
+def _hasty(objects: Objects) -> list[str]:
+    """Return the packs that hold chunks which were packed in haste."""
+    return [
+        row.name
+        for row in objects.index.packs()
+        if (pack := _sound(objects, row.name)) and any(head.codec in AGAIN for _, head in pack.records)
+    ]
+
+
+def _wasteful(objects: Objects) -> list[str]:
+    """Return the packs of which little is read, and the small ones if they are many: rewriting them pays."""
     rows = {row.name: row.size for row in objects.index.packs()}
     weights = objects.index.weights()
     names = [
         name
         for name, size in rows.items()
-        if (weights.get(name, 0) < size * _LIVE and _wasteful(objects, name)) or _hasty(objects, name)
+        if weights.get(name, 0) < size * _LIVE
+        and (pack := _sound(objects, name))
+        and unread(objects, pack) > (1 - _LIVE) * sum(head.total for _, head in pack.records)
     ]
     small = [name for name, size in rows.items() if size < _SMALL and name not in names]
-    if len(small) >= _MANY_SMALL:
-        names += small
-    return repacked(
-        objects, names, unlinked, trusted={pack.name for pack in fresh}, going_on=clock.going_on
-    ).gone
+    return names + small if len(small) >= _MANY_SMALL else names
 
 
-def _hasty(objects: Objects, name: str) -> bool:
-    """Whether a pack holds chunks that were packed in haste."""
+def _sound(objects: Objects, name: str) -> Pack | None:
+    """Return what a pack holds, ``None`` if it cannot be read: verification says so."""
     try:
-        pack = records_of(pack_path(objects.folder, name))
+        return records_of(pack_path(objects.folder, name))
     except (ValueError, OSError):
-        return False  # verification says so
-    return any(head.codec == HASTY for _, head in pack.records)
-
-
-def _wasteful(objects: Objects, name: str) -> bool:
-    """Whether so little of a pack's records is read that rewriting it pays."""
-    try:
-        pack = records_of(pack_path(objects.folder, name))
-    except (ValueError, OSError):
-        return False  # verification says so
-    return unread(objects, pack) > (1 - _LIVE) * sum(head.total for _, head in pack.records)
+        return None

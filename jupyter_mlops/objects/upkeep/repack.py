@@ -21,7 +21,7 @@ from blake3 import blake3
 from ...errors import Damaged
 from ..blob import address
 from ..durable import make_durable, make_folder
-from ..packs.codec import HASTY, packed, unpacked
+from ..packs.codec import AGAIN, packed, unpacked
 from ..packs.pack import RECIPE, Head, Pack, iterated, pack_path, parsed, plain_record, records_of
 
 if TYPE_CHECKING:
@@ -164,9 +164,9 @@ def _copied(
 
 
 def _thorough(head: Head, data: bytes, level: int) -> bytes:
-    if head.codec != HASTY:
+    if head.codec not in AGAIN:
         return data
-    raw = unpacked(HASTY, parsed(data)[1], head.raw)
+    raw = unpacked(head.codec, parsed(data)[1], head.raw)
     ((digest, _),) = head.members
     codec, payload = packed(raw, level, digest)
     return plain_record(codec, len(raw), payload, digest)[0]

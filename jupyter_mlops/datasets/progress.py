@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..audience import attended, kernel
+
 _QUIET_SECONDS = 1.0
 
 
@@ -46,11 +48,11 @@ def fill(bar: Any) -> None:
 
 
 def bar_of(title: str, total: int, unit: str, **more: Any) -> Any:
-    """Return a bar for a terminal or a notebook; a file or a pipe gets none, it would keep every step."""
-    if "IPython" in sys.modules:
+    """Return a bar for a terminal or a person's notebook; a file would keep every step, and gets none."""
+    if kernel() is not None:
         from tqdm.auto import tqdm
     else:  # the same in a terminal, without loading asyncio
         from tqdm import tqdm  # type: ignore[assignment]  # its two spellings
 
-    nowhere = "ipykernel" not in sys.modules and not sys.stderr.isatty()
+    nowhere = not attended() if kernel() is not None else not sys.stderr.isatty()
     return tqdm(total=total, desc=title, unit=unit, unit_scale=True, leave=False, disable=nowhere, **more)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..audience import attended
 from ..errors import BadInput, MLOpsError
 from ..project import Project
 from ..runs import Leaderboard, Run, Runs
-from ..value import Value, bundle
+from ..value import Bundle, Value, bundle
 from ..views import escape, formats, to_html, view
 from ..views.executed import notebook_frame
 from ..views.leaderboard import columns_of
@@ -331,9 +332,9 @@ class LeaderboardPanel(Value):
         self._draw()
 
 
-def panel_bundle(project: Callable[[], Project]) -> Callable[[Leaderboard], dict[str, Any]]:
-    """Return what makes a leaderboard's bundle in a notebook: its panel, and its table beside it."""
-    return lambda board: LeaderboardPanel(board, project)._repr_mimebundle_()
+def panel_bundle(project: Callable[[], Project]) -> Callable[[Leaderboard], Bundle]:
+    """Return what makes a leaderboard's bundle in a notebook: its panel, or its table for nobody."""
+    return lambda board: LeaderboardPanel(board, project)._repr_mimebundle_() if attended() else bundle(board)
 
 
 def _html(value: Any) -> str:

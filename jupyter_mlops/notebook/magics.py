@@ -10,6 +10,7 @@ import click
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
+from ..audience import attended
 from ..commands import Session, command_tree
 from ..errors import BadInput, MLOpsError
 from ..project import Project, find_root, open_project
@@ -44,9 +45,9 @@ class MLOpsMagics(Magics):
             if words[:1] == ["autolog"]:
                 return _autolog(words[1:])
             if words == ["approvals"]:
-                from .panel import ApprovalsPanel
+                from .panel import ApprovalsPanel, pending
 
-                return ApprovalsPanel(self.project())
+                return ApprovalsPanel(self.project()) if attended() else pending(self.project())
             if words == ["runs"]:
                 return self.project().runs.leaderboard()
             return self._call(session, words)

@@ -40,7 +40,7 @@ class ApprovalsPanel(Value):
         return {**self.widget._repr_mimebundle_(), **bundle(self._listing())}
 
     def _listing(self) -> Listing:
-        return Listing("approvals", self._project.approvals.list("pending"))
+        return pending(self._project)
 
     def _draw(self) -> None:
         import ipywidgets
@@ -82,3 +82,8 @@ class ApprovalsPanel(Value):
             self._draw()
 
         return clicked
+
+
+def pending(project: Project) -> Listing:
+    """Return the requests that wait for a decision."""
+    return Listing("approvals", project.approvals.list("pending"))

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
+from ...audience import kernel
 from ...store import Store
 from ..plain import jsonable
 from ..run import ENDED, moment
@@ -172,7 +173,7 @@ def shown(watch: Watch, read: Callable[[], Any]) -> Iterator[Callable[[], None]]
 
 
 def _chosen(watch: Watch, read: Callable[[], Any]) -> _Show:
-    if _in_notebook():
+    if kernel() is not None:
         return _Display(watch, read)
     if sys.stderr is None:
         return _Nothing()
@@ -345,10 +346,3 @@ def length(seconds: float | None) -> str:
 
 def _finite(value: Any) -> bool:
     return value is not None and math.isfinite(float(value))
-
-
-def _in_notebook() -> bool:
-    """Return whether this process is a notebook's kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and getattr(shell, "kernel", None) is not None

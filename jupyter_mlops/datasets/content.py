@@ -12,6 +12,7 @@ from ..errors import BadInput, Damaged, close_matches
 from ..objects import Entry, Objects
 from .checkouts import Checkouts
 from .description import Descriptions, Stored, reader_of
+from .frames import frame_of
 from .readers import Reader, is_table
 from .types import columns_of
 from .version import Checkout, Column, DatasetVersion, Findings, Form
@@ -140,7 +141,7 @@ class Contents:
             table = reader.arrow(file, form, columns)
         if format == "arrow":
             return table if columns is None else table.select(list(columns))
-        frame = table.to_pandas(date_as_object=reader.dates_as_objects)
+        frame = frame_of(table, reader.dates_as_objects)
         return frame if columns is None else frame[list(columns)]
 
     def _stored(self, version: DatasetVersion, path: str | None) -> Stored:

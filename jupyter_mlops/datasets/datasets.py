@@ -475,7 +475,7 @@ class Datasets:
                 reading,
                 {"source": source.name, "modes": source.modes},
                 findings,
-                _doubt(key, source, findings),
+                "; ".join(filter(None, (source.loss, _doubt(key, source, findings)))),
             )
 
     def _key_to_check(self, name: str, digest: str) -> tuple[str, ...]:

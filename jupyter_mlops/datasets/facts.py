@@ -39,7 +39,7 @@ class Prepared:
     reading: str
     detail: Mapping[str, Any]
     findings: Findings | None
-    doubt: str = ""  # what is to be said about its key
+    doubt: str = ""  # what is to be said about its values and its key
 
     def same_as(self, row: Mapping[str, Any]) -> bool:
         """Whether a stored version has this content, and loads as the caller of commit declared."""

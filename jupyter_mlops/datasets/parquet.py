@@ -47,7 +47,7 @@ class Parquet:
         try:
             with pq.ParquetFile(file) as opened:
                 hidden = unnamed_index(opened.schema_arrow)
-                columns = columns_of(opened.schema_arrow)
+                columns = columns_of(_as_written(opened.schema_arrow, opened.metadata.metadata))
                 return Form(
                     tuple(column for column in columns if column.name not in hidden),
                     int(opened.metadata.num_rows),
@@ -76,7 +76,8 @@ class Parquet:
 
         opened = pq.ParquetFile(file, pre_buffer=False)
         names = [column.name for column in form.columns] if columns is None else list(columns)
-        schema = pa.schema([opened.schema_arrow.field(name) for name in names])
+        written = _as_written(opened.schema_arrow, opened.metadata.metadata)
+        schema = pa.schema([written.field(name) for name in names])
 
         def batches() -> Iterator[Any]:
             for batch in opened.iter_batches(_BATCH_ROWS, columns=names):
@@ -90,7 +91,9 @@ class Parquet:
 
         with pq.ParquetFile(file, memory_map=False) as opened:
             names = None if columns is None else list(columns)
-            return _with_categories(opened.read(names, use_pandas_metadata=True))
+            table = opened.read(names, use_pandas_metadata=True)
+            written = _as_written(table.schema, opened.metadata.metadata)
+            return _with_categories(table if table.schema == written else table.cast(written))
 
     def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the file as a polars DataFrame; an offset that polars has no zone for becomes UTC."""
@@ -109,6 +112,47 @@ class Parquet:
             return cast("pl.DataFrame", pl.from_arrow(table))
         table = pl.read_parquet(file, glob=False, hive_partitioning=False, memory_map=False)
         return table.select([table.get_column(column.name) for column in form.columns])
+
+
+def _as_written(schema: Any, metadata: Any) -> Any:
+    """Return the schema of a file with the types that its columns had when they were written.
+
+    Parquet has no seconds, and no dates that count milliseconds: they become the next finer thing.
+    """
+    import pyarrow as pa
+
+    recorded = (metadata or {}).get(b"ARROW:schema")
+    if recorded is None:
+        return schema
+    written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(recorded)))
+    for place, part in enumerate(schema):
+        at = written.get_field_index(part.name)
+        if at >= 0 and (kind := _coarser(part.type, written.field(at).type)) != part.type:
+            schema = schema.set(place, part.with_type(kind))
+    return schema
+
+
+def _coarser(read: Any, written: Any) -> Any:
+    """Return the written type where the one that was read is but a finer one, else the one that was read."""
+    import pyarrow as pa
+
+    kinds = pa.types
+    if kinds.is_timestamp(read) and kinds.is_timestamp(written) and read.tz == written.tz:
+        return written if (read.unit, written.unit) == ("ms", "s") else read
+    if kinds.is_time32(read) and kinds.is_time32(written):
+        return written
+    if kinds.is_date32(read) and kinds.is_date64(written):
+        return written
+    if kinds.is_struct(read) and kinds.is_struct(written) and read.names == written.names:
+        return pa.struct(
+            [
+                mine.with_type(_coarser(mine.type, theirs.type))
+                for mine, theirs in zip(read, written, strict=True)
+            ]
+        )
+    if kinds.is_list(read) and kinds.is_list(written):
+        return pa.list_(read.value_field.with_type(_coarser(read.value_type, written.value_type)))
+    return read
 
 
 def _unspoken_zones(file: Path | BinaryIO) -> set[str]:

@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..objects import Batch, Objects
 from ..objects.files.snapshot import Kept, Snapshot, snapshot
 from ..objects.files.source import changed, check_regular, unreadable
+from .frames import loss_in, table_of, with_other_types
 from .readers import Form, reader_for
 from .types import arrow_type, declared
 from .version import ColumnProfile
@@ -34,6 +35,7 @@ class Source:
     readable: Path | None = None
     schema: Any = None
     verify: bool = False
+    loss: str = ""  # what the version does not keep of what was given
 
     @property
     def size(self) -> int:
@@ -114,6 +116,7 @@ def opened(name: str, given: Any, schema: Any, objects: Objects, verify: bool = 
         source.found.remember(objects)
         return
     table = _arrow(given)
+    loss = loss_in(table, given) if _is_frame(given) else ""
     if schema is not None:
         table = _cast(table, schema)
     with objects.scratch() as folder:
@@ -123,7 +126,7 @@ def opened(name: str, given: Any, schema: Any, objects: Objects, verify: bool = 
         columns_of(table.schema)
         path = folder / TABLE
         _written(write_parquet, table, path)
-        yield Source("table", f"{name}.parquet", snapshot(path, TABLE), path)
+        yield Source("table", f"{name}.parquet", snapshot(path, TABLE), path, loss=loss)
 
 
 def _on_disk(given: Path, schema: Any, objects: Objects, verify: bool) -> Source:
@@ -165,9 +168,9 @@ def _arrow(given: Any) -> Any:
             return given
         if isinstance(given, pa.RecordBatch):
             return pa.Table.from_batches([given])
-        pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-        if pandas is not None and isinstance(given, pandas.DataFrame):
-            return _from_pandas(given)
+        polars = sys.modules.get("polars")
+        if _is_frame(given):
+            return table_of(given)
         if polars is not None and isinstance(given, polars.LazyFrame):
             given = given.collect()
         if polars is not None and isinstance(given, polars.DataFrame):
@@ -184,19 +187,16 @@ def _arrow(given: Any) -> Any:
     )
 
 
-def _from_pandas(frame: Any) -> Any:
-    import pyarrow as pa
-
-    from .types import check_names
-
-    check_names([str(name) for name in frame.columns])
-    return pa.Table.from_pandas(frame)
+def _is_frame(given: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(given, pandas.DataFrame)
 
 
 def _cast(table: Any, schema: Any) -> Any:
     import pyarrow as pa
 
-    for name, word in declared(schema, table.column_names).items():
+    words = declared(schema, table.column_names)
+    for name, word in words.items():
         position = table.column_names.index(name)
         try:
             column = table.column(position)
@@ -207,7 +207,7 @@ def _cast(table: Any, schema: Any) -> Any:
                 f"column {name!r} is no {word}: {_first(error)}", "change schema= or the table"
             ) from error
         table = table.set_column(position, pa.field(name, column.type), column)
-    return table
+    return with_other_types(table, words)
 
 
 def _written(write: Callable[[Any, Path], None], table: Any, path: Path) -> None:

@@ -58,6 +58,22 @@ FRAMES = {
             "list": [np.array([1, 2]), None],
         }
     ),
+    "numbers as objects": lambda: pd.DataFrame(
+        {
+            "i": pd.Series([1, None, 3], dtype=object),
+            "f": pd.Series([1.5, None, 2.5], dtype=object),
+            "b": pd.Series([True, None, False], dtype=object),
+        }
+    ).set_index(pd.Index(["x", "y", "z"], name="who")),
+    "numbers as objects under numbers": lambda: pd.DataFrame(
+        {0: [1, 2], 1: pd.Series([1, None], dtype=object)}
+    ),
+    "seconds": lambda: pd.DataFrame(
+        {
+            "t": pd.Series(np.array(["2024-01-01", "NaT"], "datetime64[s]")),
+            "berlin": pd.date_range("2024-03-30", periods=2, tz="Europe/Berlin", unit="s"),
+        }
+    ),
     "index": lambda: pd.DataFrame({"a": [1, 2]}, index=pd.Index(["x", "y"], name="who")),
     "levels": lambda: pd.DataFrame(
         {"a": [1, 2]}, index=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)], names=["p", "q"])
@@ -116,11 +132,44 @@ def test_an_arrow_table_comes_back_as_it_was(project: Project) -> None:
             "t": pa.array([1, 2, None], pa.timestamp("ns", "Asia/Tokyo")),
             "m": pa.array([None, decimal.Decimal("1.5"), None], pa.decimal128(10, 2)),
             "h": pa.array([dt.time(1, 2, 3), None, None], pa.time64("us")),
+            "s": pa.array([dt.time(1, 2, 3), None, None], pa.time32("s")),
+            "c": pa.array([dt.date(2024, 1, 1), None, None], pa.date64()),
+            "e": pa.array([1_700_000_000, None, None], pa.timestamp("s", "Asia/Tokyo")),
+            "l": pa.array([[1_700_000_000], None, []], pa.list_(pa.timestamp("s"))),
+            "r": pa.array([{"at": 5}, None, None], pa.struct([("at", pa.timestamp("s"))])),
         }
     )
     v = project.datasets.commit("table", table)
     assert v.load("arrow").equals(table)
-    assert [c.type for c in v.columns] == ["category", "datetime[ns, Asia/Tokyo]", "decimal(10, 2)", "time"]
+    assert v.load("arrow", columns=["l", "c"]).equals(table.select(["l", "c"]))
+    with v.batches(columns=["s", "e"]) as batches:
+        assert batches.read_all().equals(table.select(["s", "e"]))
+    assert [c.type for c in v.columns] == [
+        "category",
+        "datetime[ns, Asia/Tokyo]",
+        "decimal(10, 2)",
+        "time",
+        "time",
+        "date",
+        "datetime[s, Asia/Tokyo]",
+        "list<datetime[s]>",
+        "struct<at: datetime[s]>",
+    ]
+    assert v.load("polars").height == 3
+    assert [column.missing for column in v.profile][-3:] == [2, 1, 2]
+
+
+def test_what_a_frame_loses_is_said(local: Project) -> None:
+    mixed = pd.DataFrame({"v": pd.Series([1, 2.5], dtype=object), "w": [1, 2]})
+    version = local.datasets.commit("mixed", mixed)
+    assert version.note == "whole numbers among the fractions of 'v' become fractions"
+    assert list(version.load()["v"]) == [1.0, 2.5]
+    declared = local.datasets.commit("mixed", mixed, schema={"v": "float32"})
+    assert declared.load()["v"].dtype == "float32"
+    nanoseconds = local.datasets.commit("short", pa.table({"t": pa.array([1], pa.time64("ns"))}))
+    with pytest.raises(BadInput, match="pandas cannot hold it"):
+        nanoseconds.load()
+    assert nanoseconds.load("polars").height == 1
 
 
 def test_how_a_table_is_cut_in_memory_is_no_content(local: Project) -> None:

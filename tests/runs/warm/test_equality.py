@@ -118,6 +118,28 @@ KINDS = {
         "with fork.Pool(2) as pool:\n    print(pool.map(abs, [-1]))",
         "from concurrent.futures import ThreadPoolExecutor\nlist(ThreadPoolExecutor(2).map(abs, [-2]))",
     ],
+    "forked cells": [
+        "x = 1",
+        "import os, sys\nchild = os.fork()\nif not child:\n    os.write(1, b'its own')\n    os._exit(7)\n"
+        "os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])",
+        "if not os.fork():\n    sys.exit(1)",
+        "print('after')",
+    ],
+    "threads": [
+        "x = 1",
+        "import threading\ndone, failed = threading.Event(), threading.Thread(target=lambda: 1 / 0)\n"
+        "waiting = threading.Thread(target=lambda: done.wait() and print('from a thread'))\n"
+        "waiting.start()\nthreading.active_count()",
+        "done.set()\nwaiting.join()\nthreading.current_thread().name",
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    ],
+    "deleted folder": [
+        "x = 1",
+        "import os, shutil",
+        "os.mkdir('inner')\nos.chdir('inner')\nshutil.rmtree(os.getcwd())\nos.path.exists('.')",
+        "print(x)",
+        "open('file', 'w')",
+    ],
 }
 _VARYING = re.compile(r"ipykernel_\d+/\d+\.py|0x[0-9a-f]{6,}|(?<=IPY_MODEL_)[0-9a-f]+|\b[0-9a-f]{32}\b")
 
@@ -131,8 +153,6 @@ def test_it_is_what_papermill_makes_of_it(
         monkeypatch.delenv(name)
     papermill.engines.papermill_engines.register("mlops", MLOpsEngine)
     folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "neighbour.py").write_text("name = __name__\n")
     written = notebook(KINDS[kind])
     nbformat.write(written, tmp_path / "in.ipynb")
     reading = read([cell.source for cell in written.cells if cell.cell_type == "code"])
@@ -173,6 +193,8 @@ def executed(place: Path, folder: Path, name: str, **options: Any) -> dict[str, 
     """Execute the notebook; return all of it and how it ended, without what no two executions share."""
     output = place / "out.ipynb"
     output.unlink(missing_ok=True)
+    folder.mkdir(exist_ok=True)
+    (folder / "neighbour.py").write_text("name = __name__\n")
     ended: Any = None
     try:
         papermill.execute_notebook(

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,12 +26,12 @@ from .conftest import Kernel, OpenKernel, environment, opened_kernel
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
 
-def forked(template: Template, words: list[str], folder: Path) -> Fork:
+def forked(template: Template, words: list[str], folder: Path, env: dict[str, str] | None = None) -> Fork:
     """A kernel that nobody talks to."""
     return fork(
         template.address,
         [*words, "--HistoryManager.hist_file=:memory:"],
-        environment=environment(),
+        environment=env or environment(),
         folder=str(folder),
         output=1,
         errors=2,
@@ -248,24 +250,71 @@ def test_it_ends_as_a_fresh_one_ends(open_kernel: OpenKernel, tmp_path: Path) ->
     assert set(written[1]) == {"handler", "left", "module", "thread", "last", "cycle"}
 
 
-def test_no_descriptor_process_or_file_is_left_after_many(template: Template, tmp_path: Path) -> None:
-    def counted() -> tuple[int, int, int]:
-        process = psutil.Process(template._process.pid)
-        return process.num_fds(), len(process.children()), len(list(Path(template.address).parent.iterdir()))
+def test_nothing_is_left_of_two_hundred(templates: Templates, tmp_path: Path) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    env = environment(TMPDIR=str(place))
+    template = templates.kernel(Reading(("json",)), env)
+    sockets = Path(template.address).parent
+    me, its = psutil.Process(), psutil.Process(template._process.pid)
+    connection = ["-f", str(tmp_path / "kernel.json"), "--transport=ipc", f"--ip={tmp_path}/s"]
 
-    words = ["-f", str(tmp_path / "none.json"), "--transport=ipc", f"--ip={tmp_path}/s"]
+    def counted() -> dict[str, Any]:
+        shared = {file.name for file in Path("/dev/shm").iterdir() if file.name.startswith(("sem.", "psm_"))}
+        return {
+            "descriptors": (me.num_fds(), its.num_fds()),
+            "threads": (me.num_threads(), its.num_threads()),
+            "processes": (len(its.children(recursive=True)), len(psutil.Process().children())),
+            "files": sorted(file.name for folder in (sockets, place) for file in folder.iterdir()),
+            "shared": shared,
+        }
 
-    def once() -> None:
-        forked(template, words, tmp_path).close()
+    def once(number: int) -> None:
+        if number % 10 == 0:  # one that starts, listens and is killed
+            made = forked(template, connection, tmp_path, env)
+            eventually(lambda: made.poll() is None and made.ready)
+        elif number % 2:  # one that is killed while it starts
+            made = forked(template, connection, tmp_path, env)
+        else:  # one that ends by itself
+            made = forked(template, ["--version"], tmp_path, env)
+            assert made.wait(60) == 0
+        made.close()
 
-    once()
-    eventually(lambda: counted()[1] == 0)
+    for number in range(10):
+        once(number)
+    eventually(lambda: counted()["processes"][0] == 0)
     before = counted()
-    mine = psutil.Process().num_fds()
-    for _ in range(40):
-        once()
-    eventually(lambda: counted() == before)
-    assert psutil.Process().num_fds() == mine
+    for number in range(200):
+        once(number)
+    eventually(lambda: counted()["processes"] == before["processes"])
+    assert {**counted(), "shared": set()} == {**before, "shared": set()}
+    # what other tests share meanwhile goes, too
+    eventually(lambda: counted()["shared"] <= before["shared"])
+
+
+LIBRARIES = ("numpy", "pandas", "sklearn.linear_model")
+
+
+def test_warm_kernels_share_memory(templates: Templates, tmp_path: Path) -> None:
+    template = templates.kernel(Reading(LIBRARIES), environment())
+    taken: dict[bool, list[int]] = {True: [], False: []}
+    with ExitStack() as stack:
+        for address in [*[template.address] * 8, *[str(tmp_path / "none" / "t")] * 2]:
+            kernel = stack.enter_context(opened_kernel(address, tmp_path))
+            kernel.run(f"import {', '.join(LIBRARIES)}\nx = numpy.arange(1000) ** 2")
+            taken[kernel.provisioner.warm].append(kernel.pid)
+        assert {warm: len(pids) for warm, pids in taken.items()} == {True: 8, False: 2}
+        keepers = [psutil.Process(pid).ppid() for pid in taken[True]]
+        warm = sum(map(proportional, [template._process.pid, *keepers, *taken[True]]))
+        cold = sum(map(proportional, taken[False])) * 4
+    print(f"8 warm kernels with their template and keepers: {warm >> 20} MB, 8 cold ones: {cold >> 20} MB")
+    assert warm < cold / 2
+
+
+def proportional(pid: int) -> int:
+    """Return the memory of a process, of what it shares with others its part."""
+    found = Path(f"/proc/{pid}/smaps_rollup").read_text().split("\nPss:")[1]
+    return int(found.split()[0]) << 10
 
 
 def test_many_starts_at_once_all_answer(template: Template, tmp_path: Path) -> None:

@@ -415,8 +415,9 @@ def _finish(status: int, loaded: set[str], control: Any) -> None:
             control.join(_LAST_WORDS)
         atexit._run_exitfuncs()
         names = vars(sys.modules["__main__"])
-        for name in [name for name in names if name != "__builtins__"]:
-            names[name] = None
+        if names is not globals():  # as they are in a kernel that ends before it has a namespace
+            for name in [name for name in names if name != "__builtins__"]:
+                names[name] = None
         for name in set(sys.modules) - loaded:
             del sys.modules[name]
         gc.collect()

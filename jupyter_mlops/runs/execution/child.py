@@ -150,8 +150,12 @@ def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] 
         if watch.cell is None and _DIED_STARTING in str(failure) and starts > 1:
             return _executed(request, starts - 1)
         # whatever else goes wrong is the run's failure, told as such
-        cell = _as_written(watch.notebook, watch.cell)
-        error = _error(cell, type(failure).__name__, str(failure), traceback.format_exc(), "")
+        if watch.cell is None and not os.path.isdir(request["folder"]):
+            message = f"the notebook's folder {os.path.relpath(request['folder'], request['root'])} is gone"
+            error = _error(None, "NotFound", message, "", "")
+        else:
+            cell = _as_written(watch.notebook, watch.cell)
+            error = _error(cell, type(failure).__name__, str(failure), traceback.format_exc(), "")
     if watch.notebook is not None:
         Path(EXECUTED).write_text(
             json.dumps(watch.notebook, ensure_ascii=False, indent=1), "utf-8", "replace"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -141,3 +142,44 @@ def test_a_stopped_run_leaves_nothing(
     assert not list((tmp_path / "state" / "runs").iterdir())
     executor.close()
     eventually(lambda: set(psutil.Process().children(recursive=True)) <= before)
+
+
+def test_a_run_whose_folder_is_gone_fails_alone(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    (tmp_path / "sub").mkdir()
+    gate = tmp_path / "gate"
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.05)"
+    going = task(write_notebook, tmp_path, "n = 1", waits, id="r1")
+    homeless = task(write_notebook, tmp_path / "sub", "n = 1", waits, id="r2")
+    executor.prepare([going, homeless])
+    outcomes: list[Outcome | None] = []
+    thread = threading.Thread(target=lambda: outcomes.append(executor.run(going, never)))
+    thread.start()
+    eventually(lambda: (tmp_path / "state" / "runs" / "r1" / "pid").exists())
+    shutil.rmtree(tmp_path / "sub")
+    homes = executor._templates._folder
+    outcome = executor.run(homeless, never)
+    assert outcome is not None
+    assert outcome.error is not None
+    assert (outcome.error.cell, outcome.error.message) == (None, "the notebook's folder sub is gone")
+    for each in psutil.Process().children():  # a fork that went on would be another template
+        if "template.py" in " ".join(each.cmdline()):
+            eventually(lambda each=each: len(each.children()) <= 1)
+    gate.touch()
+    thread.join(120)
+    assert homes is not None
+    assert homes.exists()
+    assert [outcome and (outcome.error, outcome.warm) for outcome in outcomes] == [(None, True)]
+
+
+def test_templates_begin_anew_where_their_folder_was_cleared_up(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    asked = task(write_notebook, tmp_path, "n = 1", "print(n)")
+    executor.prepare([asked, asked])
+    executor._templates.runner(executor._environment(asked)).address  # noqa: B018 waits until it listens
+    shutil.rmtree(executor._templates._folder or "")
+    outcome = executor.run(asked, never)
+    assert outcome is not None
+    assert (outcome.error, outcome.warm) == (None, True)

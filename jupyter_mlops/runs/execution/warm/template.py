@@ -67,8 +67,8 @@ _KERNEL = (
 )
 
 
-def main() -> int:
-    """Serve until the owner is gone; in a forked process, do its work and return its status."""
+def main() -> None:
+    """Serve until the owner is gone; in a forked process, do its work and end with its status."""
     config = json.loads(sys.argv[1])
     _libc().prctl(_SUBREAPER, 1, 0, 0, 0)
     if config["listener"] is None:
@@ -83,7 +83,13 @@ def main() -> int:
     if (unfit := template.preload()) and len(config["left"]) < _MOST_LEFT:
         _again(config, unfit, listener, template.started)
     work = template.serve(listener, config["owner"])
-    return work() if work else 0
+    status = 1
+    try:
+        status = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)  # what a fork leaves open and registered is the template's
 
 
 def _again(config: dict[str, Any], unfit: str, listener: socket.socket, environment: dict[str, str]) -> None:
@@ -136,8 +142,8 @@ class Template:
         gc.freeze()
         return ""
 
-    def serve(self, listener: socket.socket, owner: int) -> Callable[[], int] | None:
-        """Answer requests. Returns the work of a forked process in that process, ``None`` never: it exits."""
+    def serve(self, listener: socket.socket, owner: int) -> Callable[[], int]:
+        """Answer requests until the owner is gone. Returns in forked processes only, with their work."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
         poll = select.poll()
@@ -207,8 +213,12 @@ class Template:
                     if watched is not None:
                         os.close(watched)
                     return None
-                listener.close()
-                return self._keep(connection, watched, request, fds)
+                try:
+                    listener.close()
+                    return self._keep(connection, watched, request, fds)
+                except BaseException:  # or this fork would go on as a second template
+                    traceback.print_exc()
+                    os._exit(1)
             finally:
                 for descriptor in fds:
                     with contextlib.suppress(OSError):
@@ -239,8 +249,13 @@ class Template:
         """Fork the working process and keep it until it, or whoever asked for it, is gone."""
         _libc().prctl(_SUBREAPER, 1, 0, 0, 0)
         keeper = os.getpid()
-        reading, writing = os.pipe()
-        pid = os.fork()
+        try:
+            reading, writing = os.pipe()
+            pid = os.fork()
+        except OSError as error:
+            refusal = f"nothing can be forked ({error.strerror})"
+            connection.sendall(json.dumps({"refused": refusal}).encode() + b"\n")
+            os._exit(1)
         if not pid:
             connection.detach()
             self._detach(keeper, request, fds, writing)
@@ -591,4 +606,4 @@ def _libc() -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -70,7 +70,7 @@ class Template:
         """Where it listens; waits until it does, which is long before it has imported anything."""
         deadline = time.monotonic() + _TO_LISTEN
         while not os.path.exists(self._address) and self._process.poll() is None:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not os.path.isdir(os.path.dirname(self._address)):
                 break
             time.sleep(_BETWEEN_LOOKS)
         return self._address
@@ -144,18 +144,25 @@ class Templates:
         environment: Mapping[str, str],
     ) -> Template:
         with self._guard:
+            home = self._home()
             found = self._known.get(key)
             if found is None or not found.usable:
                 if found is not None:
                     found.close()
                     self._worn.append(found)
                 self._count += 1
-                found = Template(str(self._home() / f"t{self._count}"), work, reading, ready, environment)
+                found = Template(str(home / f"t{self._count}"), work, reading, ready, environment)
                 self._known[key] = found
             found.forks += 1
             return found
 
     def _home(self) -> Path:
+        if self._folder is not None and not self._folder.is_dir():
+            # somebody cleared up: nobody can reach the templates any more
+            for template in self._known.values():
+                template.close()
+            self._worn += self._known.values()
+            self._known, self._folder = {}, None
         if self._folder is None:
             made = tempfile.mkdtemp(prefix="mlops-")
             if len(made) > _LONGEST_PATH:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from jupyter_mlops.objects.packs.codec import HASTY
 from jupyter_mlops.objects.packs.pack import (
     CHUNK,
     GROUP,
@@ -27,6 +28,11 @@ HEADER, TRAILER = 16, 56
 
 def chunk_record(data: bytes) -> tuple[bytes, Head]:
     whole = record(CHUNK, 0, len(data), data, [(blake3(data).digest(), len(data))])
+    return whole, head_of(whole)
+
+
+def hasty_record() -> tuple[bytes, Head]:
+    whole = record(CHUNK, HASTY, 10, b"some bytes", [(blake3(b"some bytes").digest(), 10)])
     return whole, head_of(whole)
 
 
@@ -57,7 +63,11 @@ def test_a_record_says_what_it_holds() -> None:
     assert head.total == len(whole)
 
 
-@pytest.mark.parametrize("whole", [chunk_record(b"some bytes")[0], group_record()[0]], ids=["chunk", "group"])
+@pytest.mark.parametrize(
+    "whole",
+    [chunk_record(b"some bytes")[0], hasty_record()[0], group_record()[0]],
+    ids=["chunk", "hasty", "group"],
+)
 def test_no_bit_of_a_record_can_change_unseen(whole: bytes) -> None:
     for at in range(len(whole)):
         wrong = bytearray(whole)

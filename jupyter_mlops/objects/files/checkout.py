@@ -99,6 +99,17 @@ def place_tree(
     return _place(objects, files, path, advance, manner)
 
 
+def refuse_ours(objects: Objects, path: Path, name: str, folder: bool) -> None:
+    """Raise ``BadInput`` for places that must not be replaced, with force or without."""
+    place = path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+    state = objects.folder.resolve().parent
+    if state.is_relative_to(place) or place.is_relative_to(state):
+        raise BadInput(f"{path} holds the project's own state", "name a folder for the data alone")
+    if folder and Path.cwd().is_relative_to(place):
+        # replacing it would leave this process in a folder that is gone
+        raise BadInput(f"{path} is the current folder", f"name a folder in it, such as {name}")
+
+
 def _place(
     objects: Objects, files: Sequence[Entry], path: Path, advance: Advance, manner: Manner
 ) -> Aside | None:

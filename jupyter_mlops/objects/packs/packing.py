@@ -21,7 +21,7 @@ from ..blob import Buffer
 from ..durable import make_durable, placed, storing
 from .codec import HASTY, RAW, packed, packed_together
 from .index import ChunkIndex, Place
-from .pack import FULL, LIMIT, MOST, Head, Pack, PackWriter, pack_path, plain_record
+from .pack import FULL, LIMIT, MOST, Head, Pack, PackWriter, pack_path, plain_head
 
 WORKERS = 2
 _AHEAD = 3
@@ -82,13 +82,15 @@ class Packing:
         fresh = self.claim(digests)
         chosen = {digest: piece for digest, piece in zip(digests, pieces, strict=True) if digest in fresh}
         if chosen:
-            made = [
-                plain_record(codec, len(piece), payload, digest)
-                for (digest, piece), (codec, payload) in zip(
-                    chosen.items(), packed_together(list(chosen.values()), self._level), strict=True
-                )
-            ]
-            self._append(b"".join([data for data, _ in made]), [head for _, head in made])
+            heads: list[Head] = []
+            records: list[Buffer] = []
+            for (digest, piece), (codec, payload) in zip(
+                chosen.items(), packed_together(list(chosen.values()), self._level), strict=True
+            ):
+                start, head = plain_head(codec, len(piece), payload, digest)
+                heads.append(head)
+                records += (start, payload)
+            self._append(b"".join(records), heads)
         return digests
 
     def add(self, data: bytes, head: Head) -> None:
@@ -167,16 +169,17 @@ class Packing:
     def _packed(self, pieces: Sequence[Buffer], hasty: bool) -> Packed:
         digests = [blake3(piece).digest() for piece in pieces]
         fresh = self.claim(digests)
-        heads, records = [], []
+        heads: list[Head] = []
+        records: list[Buffer] = []
         later = False
         for digest, piece in zip(digests, pieces, strict=True):
             if digest in fresh:
                 fresh.remove(digest)
                 codec, payload = (HASTY, piece) if later else packed(piece, self._level, digest)
                 later = hasty and codec != RAW  # one that grows smaller says that the next ones will
-                data, head = plain_record(codec, len(piece), payload, digest)
+                start, head = plain_head(codec, len(piece), payload, digest)
                 heads.append(head)
-                records.append(data)
+                records += (start, payload)
         return Packed(digests, b"".join(records), heads)
 
     def _usable(self, digests: Collection[bytes]) -> dict[bytes, Place]:

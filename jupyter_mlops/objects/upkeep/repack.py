@@ -22,7 +22,7 @@ from ...errors import Damaged
 from ..blob import address
 from ..durable import make_durable, make_folder
 from ..packs.codec import AGAIN, packed, unpacked
-from ..packs.pack import RECIPE, Head, Pack, iterated, pack_path, parsed, plain_record, records_of
+from ..packs.pack import CHUNK, RECIPE, Head, Pack, iterated, pack_path, parsed, record, records_of
 
 if TYPE_CHECKING:
     from ..batch import Batch
@@ -169,7 +169,7 @@ def _thorough(head: Head, data: bytes, level: int) -> bytes:
     raw = unpacked(head.codec, parsed(data)[1], head.raw)
     ((digest, _),) = head.members
     codec, payload = packed(raw, level, digest)
-    return plain_record(codec, len(raw), payload, digest)[0]
+    return record(CHUNK, codec, len(raw), payload, head.members)
 
 
 def _read_here(places: Mapping[bytes, Place], name: str, offset: int, digests: Iterable[bytes]) -> bool:

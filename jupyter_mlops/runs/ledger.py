@@ -122,12 +122,19 @@ class Ledger:
     def stop_sweep(self, id: str, reason: str, role: Role) -> bool:
         """Record that a sweep and what is left of it was stopped; return whether it was running."""
         with self._people.write(role) as tx:
-            return self._stop_sweep(tx, id, reason)
+            left = [row["id"] for row in tx.all(_LEFT_OF_SWEEP, id=id)]
+            stopped = self._stop_sweep(tx, id, reason)
+        for run in left if stopped else ():
+            self._shelf.journal.forget(run)
+        return stopped
 
     def stop_run(self, id: str, reason: str) -> bool:
         """Record that somebody stopped a run; return whether it was running or queued."""
         with self._people.write(Role.OPERATOR) as tx:
-            return self.close(tx, id, "stopped", None, reason)
+            stopped = self.close(tx, id, "stopped", None, reason)
+        if stopped:
+            self._shelf.journal.forget(id)
+        return stopped
 
     def settle(self) -> int:
         """Record as ended what killed processes left behind, and return how many runs that were."""

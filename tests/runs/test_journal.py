@@ -21,7 +21,7 @@ import pytest
 from jupyter_mlops.errors import Conflict
 from jupyter_mlops.project import Project, open_project
 from jupyter_mlops.runs.points import Points
-from jupyter_mlops.runs.tracking.pen import RECORD
+from jupyter_mlops.runs.tracking.pen import IS_NAME, IS_POINT, NAME, POINT, RECORD
 
 from .conftest import eventually
 
@@ -461,3 +461,104 @@ def test_nothing_is_logged_to_a_run_that_has_ended(make_project) -> None:
     project.runs.settle()
     assert values(project, run.id) == [1, 2]
     assert set(project.runs.get(run.id).metrics) == {"count"}
+
+
+def _records_with_a_name(name: bytes, length: int | None = None) -> bytes:
+    """A name and a point of it, as a pen writes them for the second metric of a run."""
+    text = NAME.pack(IS_NAME, len(name) if length is None else length, 1) + name
+    point = POINT.pack(IS_POINT, 0, 1, 0, 2.0, 1e9)
+    return text + bytes(-len(text) % RECORD) + point
+
+
+@pytest.mark.parametrize(
+    ("damage", "metrics"),
+    [
+        (_records_with_a_name(b"\xff\xfe"), {"a": 3, "\\xff\\xfe": 2}),
+        (_records_with_a_name(b"b\0c"), {"a": 3, "b\\x00c": 2}),
+        (_records_with_a_name(b"b", 60_000), {"a": 3}),
+        (POINT.pack(IS_POINT, 0, 0, 0, 2.0, math.nan), {"a": 3}),
+        (b"\xff" * RECORD, {"a": 3}),
+    ],
+    ids=["name", "NUL", "length", "moment", "record"],
+)
+def test_a_damaged_journal_is_told_kept_and_costs_no_other_point(
+    make_project, damage: bytes, metrics: dict[str, float]
+) -> None:
+    project = make_project()
+    with project.runs.start("tries") as run:
+        run.log_metric("a", 1)
+        run.log_metric("a", 3)
+        (file,) = journals(project, run.id)
+        data = file.read_bytes()
+        file.write_bytes(data[:-RECORD] + damage + data[-RECORD:])
+        assert project.runs.get(run.id).metrics == metrics
+        with project.runs.start("others") as other:
+            other.log_metric("a", 1)
+        assert project.runs.get(other.id).note == ""
+    found = project.runs.get(run.id)
+    assert (found.status, found.metrics) == ("finished", metrics)
+    assert found.note == (
+        f"metrics may be missing: {file.name} was damaged, and is kept in .mlops/runs-damaged"
+    )
+    assert damage in (project.state / "runs-damaged" / file.name).read_bytes()
+    assert journals(project, run.id) == []
+
+
+def test_a_file_or_folder_in_the_way_of_journals_stops_nothing(make_project) -> None:
+    project = make_project()
+    folder = project.state / "runs-journal"
+    folder.rmdir() if folder.exists() else None
+    folder.write_text("somebody's")
+    with project.runs.start("tries") as run:
+        run.log_metric("a", 1)
+        (folder / f"{run.id}.folder").mkdir()
+        assert project.runs.get(run.id).metrics == {"a": 1}
+    assert project.runs.get(run.id).metrics == {"a": 1}
+    (aside,) = project.state.glob("runs-journal.*.damaged")
+    assert aside.read_text() == "somebody's"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_journal_that_is_deleted_under_a_run_is_written_again(make_project, more: int) -> None:
+    project = make_project()
+    with project.runs.start("tries") as run:
+        run.log_metric("count", 0)
+        assert values(project, run.id) == [0]
+        run.log_metric("count", 1)
+        shutil.rmtree(project.state / "runs-journal")
+        for number in range(more):
+            run.log_metric("count", 2 + number)
+    assert (run.status, run.note) == ("finished", "")
+    assert values(project, run.id) == list(range(2 + more))
+
+
+def test_a_journal_that_is_emptied_under_a_run_is_told_and_the_run_goes_on(make_project) -> None:
+    project = make_project()
+    with project.runs.start("tries") as run:
+        run.log_metric("count", 0)
+        (file,) = journals(project, run.id)
+        os.truncate(file, 0)
+        run.log_metric("count", 1)
+        run.log_metrics({"count": 2, "other": 5})
+    assert run.metrics == {"count": 2, "other": 5}
+    assert values(project, run.id) == [1, 2]
+    assert run.note.startswith(f"metrics may be missing: {file.name} was damaged")
+
+
+def test_a_journal_that_is_emptied_before_its_run_ends_is_told(make_project) -> None:
+    project = make_project()
+    with project.runs.start("tries") as run:
+        run.log_metric("count", 0)
+        os.truncate(journals(project, run.id)[0], 0)
+    assert run.note.startswith("metrics may be missing: ")
+
+
+def test_a_stopped_run_leaves_no_journal(make_project) -> None:
+    project = make_project()
+    with project.runs.start("tries") as run:
+        run.log_metric("count", 0)
+        project.runs.stop(run.id)
+        assert journals(project, run.id) == []
+        with pytest.raises(Conflict, match="is stopped"):
+            run.log_metric("count", 1)
+    assert values(project, run.id) == [0]

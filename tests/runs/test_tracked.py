@@ -218,6 +218,34 @@ def test_processes_of_one_run_log_side_by_side(project: Project) -> None:
     assert len(run.history("shared")) == 20
 
 
+CLEARS_THE_ENVIRONMENT = """
+import os
+from unittest import mock
+import jupyter_mlops as mlops
+mlops.log_metric("n", 0)
+with mock.patch.dict(os.environ, {"A": "b"}, clear=True):
+    mlops.log_metric("n", 1)
+    if not (child := os.fork()):
+        mlops.log_metric("n", 2)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+mlops.log_metric("n", 3)
+"""
+
+
+def test_a_process_belongs_to_its_run_whatever_becomes_of_the_environment(make_project) -> None:
+    project = make_project()
+    with project.runs.start("tries") as run:
+        more = {"MLOPS_RUN": run.id, "MLOPS_PROJECT": str(project.root), "MLOPS_ACTOR": "ann@example.com"}
+        subprocess.run(
+            [sys.executable, "-c", CLEARS_THE_ENVIRONMENT],
+            env={**os.environ, **more},
+            cwd=project.root,
+            check=True,
+        )
+    assert [point.value for point in run.history("n")] == [0, 1, 2, 3]
+
+
 def test_the_source_of_a_cell_is_kept(make_project, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project()
     (project.root / "own_module_of_test.py").write_text("VALUE = 1\n")
@@ -228,6 +256,29 @@ def test_the_source_of_a_cell_is_kept(make_project, monkeypatch: pytest.MonkeyPa
         assert own_module_of_test.VALUE == 1
     sys.modules.pop("own_module_of_test")
     assert run.sources() == {"cell.py": "import own_module_of_test\n", "own_module_of_test.py": "VALUE = 1\n"}
+
+
+def test_the_script_that_records_a_run_is_kept_or_said_not_to_be(make_project, tmp_path: Path) -> None:
+    project = make_project()
+    code = (
+        "import sys, jupyter_mlops as mlops\n"
+        "with mlops.open(sys.argv[1]).runs.start('by-hand') as run:\n    print(run.id)\n"
+    )
+    script = tmp_path / "elsewhere" / "script.py"
+    script.parent.mkdir()
+    script.write_text(code)
+    seen = []
+    for begun in ([str(script)], ["-c", code]):
+        command = [sys.executable, *begun, str(project.root)]
+        environment = {**os.environ, "MLOPS_ACTOR": "ann@example.com"}
+        id = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        seen.append(project.runs.get(id.strip()))
+    assert seen[0].sources() == {"outside/elsewhere/script.py": code}
+    assert "not kept: it came from no file" not in str(seen[0])
+    assert seen[1].sources() == {}
+    assert "not kept: it came from no file" in str(seen[1])
+    with pytest.raises(BadInput, match=f"`mlops runs show {seen[0].id}` says what is kept of it"):
+        project.runs.execute(like=seen[0])
 
 
 def test_without_a_run_nothing_is_recorded_and_it_is_said_once(

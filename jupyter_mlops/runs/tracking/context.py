@@ -79,7 +79,8 @@ class Surroundings:
         with self._guard:
             if self._started:
                 return self._started[-1]
-            id = os.environ.get(VARIABLE, "")
+            # whoever belonged to a run once belongs to it still when the environment was cleared
+            id = os.environ.get(VARIABLE) or (self._attached[0][1] if self._attached else "")
             if not id:
                 return None
             key = (os.getpid(), id)
@@ -104,6 +105,8 @@ class Surroundings:
     def close(self) -> None:
         """Close the projects that this process opened."""
         with self._guard:
+            if self._attached is not None and self._attached[0][0] == os.getpid():
+                self._attached[1].close()
             for (pid, _), project in self._projects.items():
                 if pid == os.getpid():
                     project.close()

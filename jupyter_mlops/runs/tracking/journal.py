@@ -23,13 +23,18 @@ from typing import Any
 
 from ...errors import Conflict, StoreFailed, Unreachable
 from ...store import Store, Transaction
+from ..finding import words
 from ..points import MetricPoint, Points
-from .pen import CLOSED_AT, IS_NAME, IS_POINT, NAME, POINT, RECORD, Pen, run_of
+from .pen import CLOSED_AT, IS_NAME, IS_POINT, NAME, POINT, RECORD, Pen, make_folder, run_of
 
 _CHUNK = 8_192  # points of one row
 _TAIL = 256  # points that a row must have for the next ones not to be put into it
 _SLICE = RECORD << 20  # bytes that are taken in one transaction
 _CHUNK_OF_IDS = 400
+_LONGEST_NAME = 800  # bytes of 200 characters
+_MOST_MISSING = 1_000
+_LATEST = 2e11  # seconds since 1970 that are a date
+_DAMAGED = "runs-damaged"
 _LARGEST = 2**63 - 1
 _PUSH_SECONDS = 1.0
 _FORK_SECONDS = 10.0
@@ -60,6 +65,7 @@ class _File:
     path: Path
     offset: int = RECORD
     names: list[str] = field(default_factory=list)
+    damaged: bool = False
 
 
 @dataclass(slots=True)
@@ -162,6 +168,7 @@ class Journal:
             self._last[run] = set(names)
         row = tx.one("SELECT taken FROM metric_journals WHERE run = :run", run=run)
         files = self._files(names, row)
+        known = {file.path.name for file in files if file.damaged}
         more = False
         courses: dict[str, _Course] = {}
         reading = []
@@ -170,7 +177,9 @@ class Journal:
             more = more or len(data) == _SLICE
             if data:
                 reading.append(_records(file, data))
-        if not reading:
+            elif last and _size(file.path) < file.offset:
+                file.damaged = True  # somebody cut it off
+        if not reading and known == {file.path.name for file in files if file.damaged}:
             return False
         for row in tx.all(
             "SELECT name, value, step, points, seconds FROM run_metrics WHERE run = :run", run=run
@@ -182,8 +191,9 @@ class Journal:
                 course = courses[name] = _Course()
             course.add(step, value, seconds)
         self._keep(tx, run, {name: course for name, course in courses.items() if course.fresh})
-        taken = {file.path.name: [file.offset, file.names] for file in files}
+        taken = {file.path.name: [file.offset, file.names, file.damaged] for file in files}
         tx.execute(_UPSERT_TAKEN, run=run, taken=json.dumps(taken, ensure_ascii=False))
+        self._tell_damaged(tx, run, sorted({name for name, kept in taken.items() if kept[2]} - known))
         return more
 
     def copy(self, run: str) -> dict[str, bytes]:
@@ -192,7 +202,7 @@ class Journal:
 
     def add(self, files: Mapping[str, bytes]) -> None:
         """Have files of a run that ``copy`` returned elsewhere; they are taken when it ends."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         for name, data in files.items():
             (self._folder / name).write_bytes(data)
 
@@ -206,9 +216,14 @@ class Journal:
         names = self._there().get(run, [])
         if not self._last.pop(run, set()).issuperset(names):
             self._take(run)  # a process began to log while the end was being written
+        damaged = self._damaged(run) if names else ()
         for name in names:
             with suppress(OSError):
-                (self._folder / name).unlink()
+                if name in damaged:
+                    (aside := self._folder.with_name(_DAMAGED)).mkdir(exist_ok=True)
+                    (self._folder / name).rename(aside / name)
+                else:
+                    (self._folder / name).unlink()
         self._pushed.discard(run)
 
     def tidy(self) -> None:
@@ -293,8 +308,8 @@ class Journal:
     def _there(self) -> dict[str, list[str]]:
         """Return the names of the files by run."""
         found: dict[str, list[str]] = {}
-        with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self._place)):
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._place) as entries:
+            for name in sorted(entry.name for entry in entries if entry.is_file()):
                 found.setdefault(run_of(name), []).append(name)
         return found
 
@@ -314,9 +329,25 @@ class Journal:
         taken = json.loads(row["taken"]) if row else {}
         return [_File(self._folder / name, *taken.get(name, ())) for name in names]
 
+    def _damaged(self, run: str) -> set[str]:
+        row = self._store.one("SELECT taken FROM metric_journals WHERE run = :run", run=run)
+        taken = json.loads(row["taken"]) if row else {}
+        return {name for name, state in taken.items() if state[-1] is True}
+
+    @staticmethod
+    def _tell_damaged(tx: Transaction, run: str, names: Sequence[str]) -> None:
+        """Note with the run that not all it logged could be read."""
+        if not names:
+            return
+        row = tx.one("SELECT note FROM runs WHERE id = :id", id=run)
+        told = f"metrics may be missing: {', '.join(names)} was damaged, and is kept in .mlops/{_DAMAGED}"
+        note = f"{row['note']} · {told}" if row and row["note"] else told
+        tx.execute("UPDATE runs SET note = :note WHERE id = :id", note=note, id=run)
+        words.of_note(tx, run, note)
+
     def _tell_ended(self, names: Iterable[str]) -> None:
         for name in names:
-            with suppress(FileNotFoundError), open(self._folder / name, "r+b", buffering=0) as opened:
+            with suppress(OSError), open(self._folder / name, "r+b", buffering=0) as opened:
                 os.pwrite(opened.fileno(), b"\1", CLOSED_AT)
 
     def _keep(self, tx: Transaction, run: str, courses: dict[str, _Course]) -> None:
@@ -390,7 +421,7 @@ def _size(path: Path) -> int:
     """Return how many bytes of a file are whole records."""
     try:
         return path.stat().st_size // RECORD * RECORD
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -408,26 +439,42 @@ def _new(file: _File, most: int | None) -> bytes:
 def _records(file: _File, data: bytes) -> Iterator[_Logged]:
     """Yield the points in ``data``, and move the file's offset to where they end.
 
-    What is no record, such as a page that a loss of power left empty, is passed over.
+    What is no record, such as a page that a loss of power left empty, is passed over, and makes the file a
+    damaged one. A name that cannot be read keeps its points.
     """
     names = file.names
-    known, passing = len(names), 0
+    known, passing, latest = len(names), 0, 0.0
     for number, (kind, given, name, step, value, seconds) in enumerate(POINT.iter_unpack(data)):
         if passing:
             passing -= 1
         elif kind == IS_POINT and name < known:
+            if 0 < seconds < _LATEST:
+                latest = seconds
+            else:
+                file.damaged, seconds = True, latest or file.path.stat().st_mtime
             yield names[name], step if given else None, value, seconds
-        elif kind == IS_NAME:
+        elif kind == IS_NAME and given <= _LONGEST_NAME and name < known + _MOST_MISSING:
             start = number * RECORD
             length = NAME.size + given
             passing = -(-length // RECORD) - 1
             if start + length > len(data):  # the rest of it is being written
                 file.offset += start
                 return
-            if name == known:
-                names.append(data[start + NAME.size : start + length].decode())
-                known += 1
+            if name >= known:
+                read = data[start + NAME.size : start + length]
+                names += [f"unnamed-{missing}" for missing in range(known, name)]
+                names.append(_readable(read))
+                file.damaged = file.damaged or name > known or names[name].encode() != read
+                known = name + 1
+        else:
+            file.damaged = True
     file.offset += len(data)
+
+
+def _readable(name: bytes) -> str:
+    """Return the name of a metric; of a damaged one, what can be read of it."""
+    text = name.decode("utf-8", "backslashreplace")
+    return "".join(c if ord(c) >= 32 else f"\\x{ord(c):02x}" for c in text) or "unnamed"
 
 
 def _merged(files: Sequence[Iterator[_Logged]]) -> Iterator[_Logged]:

@@ -2,27 +2,30 @@
 
 A file has one writer, and it is made of records of 32 bytes, so none crosses a page: what a killed process or
 a full disk leaves of a write ends between two records. The reader is ``Journal``; the one byte it writes, in
-the first record, says that the run has ended. The pen sees it through a mapping, which costs nothing,
-before and after each write: what was acknowledged was written before the file was read for the last time.
+the first record, says that the run has ended. The pen reads it after each write: what was acknowledged was
+written before the file was read for the last time. Once in a second, and at the end, it makes sure that the
+file is still where its reader looks for it.
 """
 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import secrets
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...errors import StoreFailed
+from ...errors import MLOpsError, StoreFailed
 from ..plain import checked_name, measured, whole
 
 RECORD = 32
-HEADER = b"mlpj" + bytes(RECORD - 4)
 CLOSED_AT = 4
+HEADER = b"mlpj" + bytes(RECORD - CLOSED_AT)
+_OPEN = HEADER[: CLOSED_AT + 1]
+_LOOK_SECONDS = 1.0
 # what it is, whether a step was given, which name, step, value, seconds since 1970
 POINT = struct.Struct("<HHIqdd")
 # what it is, bytes of the name, which number it gets; the name follows, filled up to whole records
@@ -34,7 +37,18 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Pen:
     """Writes points of one run. Its owner lets one thread at a time use it and tells it of a fork."""
 
-    __slots__ = ("_check", "_clock", "_closed", "_descriptor", "_folder", "_names", "_on_open", "_run")
+    __slots__ = (
+        "_check",
+        "_clock",
+        "_closed",
+        "_descriptor",
+        "_folder",
+        "_looked",
+        "_names",
+        "_on_open",
+        "_path",
+        "_run",
+    )
 
     def __init__(
         self,
@@ -59,12 +73,14 @@ class Pen:
     def forked(self) -> None:
         """Begin anew with a file of one's own: the one so far belongs to the parent process."""
         self._descriptor = -1
-        self._closed: mmap.mmap | bytes = b"\1" * RECORD  # whoever has no file looks closer
+        self._path = ""
+        self._closed = True  # whoever has no file looks closer
+        self._looked = 0.0
         self._names: dict[str, int] = {}
 
     def one(self, key: str, value: Any, step: int | None) -> float:
         """Append one point and return its value; when it returns, the point survives the process."""
-        if self._closed[CLOSED_AT]:
+        if self._closed:
             self._reopen()
         number = self._names.get(key) if type(key) is str else None
         if type(value) is not float:
@@ -72,7 +88,8 @@ class Pen:
         if number is None:
             return self.several({key: value}, step)[key]
         at, given = (0, 0) if step is None else (whole(step), 1)
-        self._write(POINT.pack(IS_POINT, given, number, at, value, self._clock()))
+        seconds = self._clock()
+        self._write(POINT.pack(IS_POINT, given, number, at, value, seconds), seconds)
         return value  # type: ignore[no-any-return]  # measured above
 
     def several(self, values: Mapping[str, Any], step: int | None) -> dict[str, float]:
@@ -80,7 +97,7 @@ class Pen:
         read = {checked_name(key, "a metric"): measured(value, key) for key, value in values.items()}
         at, given = (0, 0) if step is None else (whole(step), 1)
         if read:
-            if self._closed[CLOSED_AT]:
+            if self._closed:
                 self._reopen()
             fresh: dict[str, int] = {}
             for key in read:
@@ -92,21 +109,23 @@ class Pen:
             records += [
                 POINT.pack(IS_POINT, given, numbers[key], at, value, seconds) for key, value in read.items()
             ]
-            self._write(b"".join(records))
+            self._write(b"".join(records), seconds)
             self._names = numbers
         return read
 
     def close(self) -> None:
         """Write no more."""
         if self._descriptor >= 0:
+            with suppress(OSError, MLOpsError):  # a run that has ended needs none of it
+                if os.pread(self._descriptor, len(_OPEN), 0) == _OPEN:
+                    self._put_back()
             os.close(self._descriptor)
-            if isinstance(self._closed, mmap.mmap):
-                self._closed.close()
         self.forked()  # another point would have to open a file, and that looks at the run first
 
-    def _write(self, records: bytes) -> None:
+    def _write(self, records: bytes, seconds: float) -> None:
         try:
             written = os.write(self._descriptor, records)
+            said = os.pread(self._descriptor, len(_OPEN), 0)
         except OSError as error:
             raise _translated(error, self._folder) from error
         if written != len(records):
@@ -114,8 +133,47 @@ class Pen:
             end = os.lseek(self._descriptor, -written, os.SEEK_CUR)
             os.ftruncate(self._descriptor, end)
             raise _translated(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._folder)
-        if self._closed[CLOSED_AT]:
-            self._reopen()
+        if said == _OPEN and abs(seconds - self._looked) < _LOOK_SECONDS:
+            return
+        self._looked = seconds
+        try:
+            if said[CLOSED_AT:] == b"\1":
+                self._closed = True
+                self._reopen()
+            elif said != _OPEN:
+                self._begin_anew(records)
+            self._put_back()
+        except OSError as error:
+            raise _translated(error, self._folder) from error
+
+    def _put_back(self) -> None:
+        """Write what was written anew, where somebody deleted the file."""
+        if os.fstat(self._descriptor).st_nlink:
+            return
+        self._check(None)
+        deleted = self._descriptor
+        made = _created(self._path)  # of the same name: how far it is taken is known by that
+        try:
+            at = 0
+            while data := os.pread(deleted, 1 << 20, at):
+                at += os.write(made, data)
+        except BaseException:
+            os.close(made)
+            os.unlink(self._path)
+            raise
+        self._descriptor = made
+        os.close(deleted)
+
+    def _begin_anew(self, records: bytes) -> None:
+        """Go on in another file, where somebody emptied this one: its reader says that something is lost."""
+        emptied, names = self._descriptor, self._names
+        os.ftruncate(emptied, 0)
+        self._open()
+        os.close(emptied)
+        self._names = names
+        anew = b"".join(_name(key, number) for key, number in names.items()) + records
+        if os.write(self._descriptor, anew) != len(anew):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _reopen(self) -> None:
         """Make sure that the run still runs, and open the file if it is not open yet."""
@@ -123,6 +181,7 @@ class Pen:
             self._open()
         else:  # if nothing raises, who wanted to end it did not come to that
             self._check(lambda: os.pwrite(self._descriptor, b"\0", CLOSED_AT))
+            self._closed = False
 
     def _open(self) -> None:
         path = f"{self._folder}/{file_name(self._run)}"
@@ -131,7 +190,6 @@ class Pen:
             descriptor = _created(path)
             if os.write(descriptor, HEADER) != RECORD:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            closed = mmap.mmap(descriptor, RECORD, access=mmap.ACCESS_READ)
             # whoever ends the run looks for files before and after: one of us sees the other
             self._check(None)
         except BaseException as error:
@@ -141,8 +199,9 @@ class Pen:
             if isinstance(error, OSError):
                 raise _translated(error, self._folder) from error
             raise
-        self._closed = closed
+        self._closed = False
         self._descriptor = descriptor
+        self._path = path
         self._on_open()
 
 
@@ -156,12 +215,21 @@ def run_of(name: str) -> str:
     return name.partition(".")[0]
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of journals; what stands in its place is set aside."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        folder.rename(folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.damaged"))
+        folder.mkdir(exist_ok=True)
+
+
 def _created(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+    except (FileNotFoundError, NotADirectoryError):
+        make_folder(Path(path).parent)
         return os.open(path, flags, 0o600)
 
 

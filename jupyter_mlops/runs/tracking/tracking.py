@@ -95,11 +95,11 @@ class Tracking:
                 yield run
             except BaseException as error:
                 if os.getpid() == process:
-                    self._end(id, code, *_told(error))
+                    self._end(run, code, *_told(error))
                 raise
             else:
                 if os.getpid() == process:
-                    self._end(id, code, *_told(run.failure))
+                    self._end(run, code, *_told(run.failure))
             finally:
                 leave()
                 run.close()
@@ -143,9 +143,12 @@ class Tracking:
             self._settled = time.monotonic()
             self._leftovers.settle()
 
-    def _end(self, id: str, code: str | None, status: str, error: RunError | None, reason: str) -> None:
+    def _end(
+        self, run: ActiveRun, code: str | None, status: str, error: RunError | None, reason: str
+    ) -> None:
+        run.close()
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
-            self._ledger.end(id, status, error, reason, self._keeping.keep(code))
+            self._ledger.end(run.id, status, error, reason, self._keeping.keep(code))
 
 
 def _told(error: BaseException | None) -> tuple[str, RunError | None, str]:

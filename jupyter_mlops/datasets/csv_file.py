@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BadInput
-from .scanned import Scanned, check_not_forked
+from .scanned import Scanned, check_not_forked, in_small_pieces
 from .types import check_names, declared
 from .version import Column, Form
 
@@ -58,6 +58,7 @@ class CSVFile(Scanned):
         """Return the names of the columns, from the header line."""
         return _header(path, _encoding(path)).names
 
+    @in_small_pieces()
     def form(self, file: Path | BinaryIO, schema: Any) -> Form:
         """Return columns, types and separator, from all rows of the file."""
         path = Path(str(file))

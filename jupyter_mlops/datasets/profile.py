@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from .scanned import in_small_pieces
 from .version import Column, ColumnProfile, Scalar
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _NO_FRACTION = re.compile(r"\.0+(?=$|[+-])")
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
+@in_small_pieces()
 def profiled(
     table: pl.LazyFrame, columns: Sequence[Column], rows: int, size: int
 ) -> tuple[ColumnProfile, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _BATCH_ROWS = 65_536
+_PIECE, _PIECE_BYTES = "POLARS_CSV_CHUNK_SIZE", 4_000_000
 _began: list[int] = []  # the process whose threads polars started
 
 
@@ -30,6 +32,19 @@ def check_not_forked() -> None:
             "a forked process cannot read tables after its parent did",
             'start it with multiprocessing.get_context("spawn"), or load the table before and hand it over',
         )
+
+
+@contextmanager
+def in_small_pieces() -> Iterator[None]:
+    """Let polars read text in small pieces meanwhile: else those of a big file take half a gigabyte."""
+    if _PIECE in os.environ:  # the user's word, or that of another thread just now
+        yield
+        return
+    os.environ[_PIECE] = str(_PIECE_BYTES)
+    try:
+        yield
+    finally:
+        os.environ.pop(_PIECE, None)
 
 
 class Scanned(ABC):

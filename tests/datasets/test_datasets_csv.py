@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 import polars as pl
@@ -80,6 +81,19 @@ def test_a_first_line_that_tells_a_spreadsheet_the_separator_is_obeyed(
     assert CSVFile().form(path, None).notes == (
         "row 4 (the header is row 2) has 1 of 2 fields: the others count as missing",
     )
+
+
+def test_the_settings_of_polars_are_as_before(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n")
+    project.datasets.commit("a", path)
+    assert "POLARS_CSV_CHUNK_SIZE" not in os.environ
+    monkeypatch.setenv("POLARS_CSV_CHUNK_SIZE", "70000")
+    path.write_text("a,b\n1,3\n")
+    assert project.datasets.commit("a", path).profile[1].max == 3
+    assert os.environ["POLARS_CSV_CHUNK_SIZE"] == "70000"
 
 
 def test_short_rows_are_told(project: Project, tmp_path: Path) -> None:

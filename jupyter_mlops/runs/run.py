@@ -68,6 +68,8 @@ class Details(Protocol):
         self, runs: Sequence[str], metric: str, most: int | None = None
     ) -> dict[str, tuple[MetricPoint, ...]]: ...
 
+    def courses(self, runs: Sequence[str]) -> tuple[str, ...]: ...
+
     def notebook(self, digest: str) -> dict[str, Any]: ...
 
     def sources(self, digest: str) -> dict[str, str]: ...
@@ -164,6 +166,11 @@ class Run(Value):
             return None
         return max((ended - moment(self.started_at)).total_seconds(), 0.0)
 
+    @property
+    def courses(self) -> tuple[str, ...]:
+        """The metrics that have a curve: it logged them more than once."""
+        return courses_of([self])
+
     def history(self, metric: str, points: int | None = None) -> tuple[MetricPoint, ...]:
         """Return every logged value of ``metric`` in order; raises ``NotFound`` if there is none.
 
@@ -176,13 +183,10 @@ class Run(Value):
 
     def plot(self, metric: str | None = None) -> Figure:
         """Return the course of ``metric``, or of all logged more than once, else their last values."""
-        histories = {
-            name: self.history(name, points=_COURSE) for name in ([metric] if metric else self.metrics)
-        }
         courses = {
             name: ([p.step for p in points], [p.value for p in points])
-            for name, points in histories.items()
-            if metric or len(points) > 1
+            for name in ([metric] if metric else self.courses)
+            for points in [self.history(name, points=_COURSE)]
         }
         if courses:
             return line(f"{metric or 'Metrics'} of run {self.id}", courses, y_label=metric or "")
@@ -280,6 +284,11 @@ def histories_of(runs: Sequence[Run], metric: str, points: int) -> dict[str, tup
     if not runs:
         return {}
     return runs[0]._bound().histories([run.id for run in runs], metric, points)
+
+
+def courses_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the metrics that one of ``runs`` logged more than once: they have a curve."""
+    return runs[0]._bound().courses([run.id for run in runs]) if runs else ()
 
 
 def best_of(runs: tuple[Run, ...], metric: str, goal: str) -> Run | None:

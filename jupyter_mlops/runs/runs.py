@@ -13,7 +13,7 @@ from ..value import Value
 from .comparing import drawing
 from .comparing.comparison import Comparison, compared, compared_closely
 from .comparing.importance import Importance, importance_of
-from .run import Run, best_of, histories_of
+from .run import Run, best_of, courses_of, histories_of
 
 if TYPE_CHECKING:
     from .comparing.leaderboard import Leaderboard
@@ -31,6 +31,8 @@ class Searching(Protocol):
         limit: int | None = 50,
         experiment: str | None = None,
     ) -> Runs: ...
+
+    def sweeps(self, experiment: str | None = None, limit: int = 50) -> tuple[Sweep, ...]: ...
 
     def await_end(self, runs: Runs, timeout: str | float | None) -> Runs: ...
 
@@ -70,11 +72,15 @@ class Sweep(Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Runs(Value, Sequence[Run]):
-    """Runs in order: those of a sweep by parameter set, those of a search as asked for."""
+    """Runs in order: those of a sweep by parameter set, those of a search as asked for.
+
+    ``asked`` are the parts of runs that a search looked at, ``metrics.auc``: whoever looks wants to see them.
+    """
 
     items: tuple[Run, ...]
     sweep: Sweep | None = None
     searching: Searching | None = field(default=None, compare=False)
+    asked: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def kind(self) -> str:
@@ -115,6 +121,24 @@ class Runs(Value, Sequence[Run]):
     def metric_names(self) -> tuple[str, ...]:
         """Every metric that one of the runs has, in the order they appear."""
         return tuple(dict.fromkeys(name for run in self.items for name in run.metrics))
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """The metrics that decide here: the sweep's, else those last declared for these experiments."""
+        if self.sweep is not None or self.searching is None:
+            return (self.metric,) if self.metric else ()
+        newest: dict[str, str] = {}
+        for sweep in self.searching.sweeps():
+            if sweep.metric:
+                newest.setdefault(sweep.experiment, sweep.metric)
+        return tuple(
+            dict.fromkeys(newest[e] for e in dict.fromkeys(r.experiment for r in self) if e in newest)
+        )
+
+    @property
+    def courses(self) -> tuple[str, ...]:
+        """The metrics that have a curve here: one of the runs logged them more than once."""
+        return courses_of(self.items)
 
     @property
     def varying(self) -> tuple[str, ...]:
@@ -209,11 +233,14 @@ class Runs(Value, Sequence[Run]):
         ----------
         kind
             ``parallel``: every parameter that differs, to the metric. ``bar``: the metric of each run.
-            ``line``: its course, step by step. ``scatter``: one ``parameter`` against it. ``importance``:
-            which parameters it depends on. By default ``parallel``; ``bar`` where no parameter differs.
+            ``line``: its course, step by step, by default of the first metric that has one. ``scatter``:
+            one ``parameter`` against it. ``importance``: which parameters it depends on. By default
+            ``parallel``; ``bar`` where no parameter differs.
         """
         if kind is not None and kind not in KINDS:
             raise BadInput(f"{kind!r} is no kind of picture of runs", ", ".join(KINDS))
+        if kind == "line" and metric is None and self.items:
+            metric = self.metric if self.metric in self.courses else next(iter(self.courses), None)
         metric = self._drawable(metric)
         ranked = self._ranked(metric)
         best = ranked[0] if ranked else None

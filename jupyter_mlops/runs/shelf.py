@@ -106,6 +106,10 @@ class Shelf:
         """Return the logged values of a metric of many runs, each thinned to about ``most``."""
         return self.journal.histories(runs, metric, most)
 
+    def courses(self, runs: Sequence[str]) -> tuple[str, ...]:
+        """Return the metrics that one of these runs logged more than once, by name."""
+        return self.journal.repeated(runs)
+
     def roots(self, ids: Sequence[str] | None = None) -> Iterator[tuple[str, str, bool]]:
         """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's.
 

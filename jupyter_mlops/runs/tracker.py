@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..people import Members
 from ..store import Store
 from .artifact import LoadModel, SaveModel
 from .comparing.comparison import Comparison, compared, compared_closely
-from .comparing.leaderboard import Leaderboard, leaderboard_of
+from .comparing.leaderboard import Leaderboard, leaderboard_of, parts_asked
 from .comparing.reproduction import TOLERANCE, Reproduction
 from .finding.finder import Finder
 from .ledger import Ledger
@@ -238,7 +239,8 @@ class Tracker:
         limit
             At most so many; ``None`` for all.
         """
-        return self._finder.search(where, order_by, limit, experiment)
+        found = self._finder.search(where, order_by, limit, experiment)
+        return replace(found, asked=parts_asked(where, order_by))
 
     def note(self, ref: str | Run | Runs | Sweep, text: str) -> Run:
         """Write a note beside a run, in place of the one before, and return the run."""

@@ -196,4 +196,6 @@ def _difference(one: Any, other: Any) -> str:
 
 
 def _shown(value: Any, group: str) -> str:
+    if group == "parameter":
+        return formats.parameter(value)
     return formats.metric(value) if group == "metric" else formats.plain(value)

@@ -123,11 +123,12 @@ def _loaded_for(kind: type | None, known: Callable[[], bool]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a listing: its name and how it shows an item."""
+    """One column of a listing: its name, how it shows an item, and by what it orders them, if it can."""
 
     name: str
     show: Callable[[Any], Cell | str]
     numeric: bool = False
+    order: str = ""
 
 
 def listed(
@@ -157,6 +158,7 @@ def tabled(items: Sequence[Any], columns: Sequence[Column], most: int = _MOST_RO
         tuple(zip(*(cells for _, cells in kept), strict=True)),
         frozenset(index for index, (column, _) in enumerate(kept) if column.numeric),
         len(items) - len(shown),
+        orders=tuple(column.order for column, _ in kept),
     )
 
 

@@ -83,7 +83,7 @@ def metric(value: Any, digits: int = 3) -> str:
     if isinstance(value, int):
         return number(value)
     if math.isnan(value):
-        return NOTHING
+        return "NaN"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     while abs(float(text := f"{value:.{digits}g}")) == 1 and abs(value) != 1 and digits < 7:
@@ -130,7 +130,7 @@ def probability(value: float | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return any parameter's value as one line: true, 0.01, l1, [1, 2]."""
+    """Return any value as one line: true, 0.01, l1, [1, 2]."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
@@ -140,6 +140,13 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping | list | tuple):
         return clean(json.dumps(value, ensure_ascii=False, default=str))
     return clean(value)
+
+
+def parameter(value: Any) -> str:
+    """Return what a parameter was set to: what looks like nothing is written out, for it was set."""
+    if value is None:
+        return "none"
+    return f'"{clean(value)}"' if isinstance(value, str) and not value.strip() else plain(value)
 
 
 def moment(at: str | None) -> str:

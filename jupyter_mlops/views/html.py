@@ -212,7 +212,9 @@ def _shown(image: Image) -> str:
     if image.media not in _DRAWN_MEDIA:
         return _paragraph(image.alt, "muted")
     data = base64.b64encode(image.data).decode()
-    return f'<img alt="{escape(image.alt)}" style="{_CSS["drawn"]}" src="data:{image.media};base64,{data}">'
+    said = _paragraph(image.caption, "muted") if image.caption else ""
+    source = f"data:{image.media};base64,{data}"
+    return f'{said}<img alt="{escape(image.alt)}" style="{_CSS["drawn"]}" src="{source}">'
 
 
 def _changed(mark: str, line: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..runs import Leaderboard, Run, RunError, Runs
 from . import formats
 from .dispatch import Column, listed, listing, tabled, view, when
-from .view import Block, Cell, Heading, Picture, Table, Text, Tone, View, facts
+from .view import Block, Cell, Facts, Heading, Picture, Table, Text, Tone, View, facts
 
 TONES: dict[str, Tone] = {
     "finished": "good",
@@ -18,6 +19,8 @@ TONES: dict[str, Tone] = {
     "queued": "muted",
 }
 _MOST_METRICS, _MOST_PARAMETERS, _MOST_FAILURES = 4, 8, 5
+_MOST_OF_ALL = 4  # of parameters and of metrics, where runs of several experiments stand together
+_FACTS = ("actor", "notebook", "sweep", "kind", "note")  # that are columns only where they were asked for
 _MOST_CURVES = 12
 _QUEUED = (
     "Queued: `mlops worker` executes it, here or wherever the project is; "
@@ -53,8 +56,7 @@ def _(value: Leaderboard) -> View:
         return View(title, " · ".join(said), "plain", (Text(empty, "muted"),), value.path)
     said += tally(runs)
     metric = value.order.name if value.order and value.order.group == "metrics" else runs.metric
-    board = board_of(runs, metric, picked)
-    return View(title, " · ".join(said), "plain", (board, *failures(runs)), value.path)
+    return View(title, " · ".join(said), "plain", blocks_of(runs, metric, picked, runs), value.path)
 
 
 @listing("runs", Run)
@@ -62,8 +64,7 @@ def _runs(items: Sequence[Run]) -> View:
     if not items:
         return listed("run", items, (), empty="`mlops run NOTEBOOK` makes one", path="runs")
     title = formats.count(len(items), "run")
-    blocks = (board_of(items), *failures(items))
-    return View(title, " · ".join([title, *tally(items)]), "plain", blocks, "runs")
+    return View(title, " · ".join([title, *tally(items)]), "plain", blocks_of(items), "runs")
 
 
 def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
@@ -76,8 +77,7 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
         if not runs:
             return View("no runs", "no runs", path="runs")
         title = formats.count(len(runs), "run")
-        blocks: tuple[Block, ...] = (board_of(runs), *failures(runs))
-        return View(title, " · ".join([title, *tally(runs)]), "plain", blocks, "runs")
+        return View(title, " · ".join([title, *tally(runs)]), "plain", blocks_of(runs, among=value), "runs")
     title, metric = f"sweep {sweep.id}", value.metric
     ranked = best_first(runs, metric, value.goal)
     running = sweep.status == "running"
@@ -93,7 +93,7 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
             *(r for r in ranked if r.status != "running"),
         )
     shown = [run for run in ranked if not running or run.status != "queued"]
-    blocks = (board_of(shown, metric), *failures(runs))
+    blocks: tuple[Block, ...] = blocks_of(shown, metric, among=value)
     if running and sweep.detached and not any(run.status == "running" for run in runs):
         blocks = (Text(_QUEUED.format(id=sweep.id), "muted"), *(blocks if shown else ()))
     finished = [run for run in runs if run.status == "finished"]
@@ -106,43 +106,120 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
     return View(title, " · ".join(summary), "plain" if running else tone, blocks, sweep.path)
 
 
-def board_of(runs: Sequence[Run], metric: str | None = None, picked: Iterable[str] = ()) -> Table:
-    """Return the table of ``runs``, the ``metric`` that decides first."""
+def board_of(
+    runs: Sequence[Run], metric: str | None = None, picked: Iterable[str] = (), among: Runs | None = None
+) -> Table:
+    """Return the table of ``runs``, the ``metric`` that decides first; they are shown ``among`` others."""
     chosen = set(picked)
-    columns = [
-        Column("run", lambda run: Cell(f"✓ {run.id}" if run.id in chosen else run.id, link=run.path)),
-        *(column for _, column in columns_of(runs, metric, _MOST_METRICS, _MOST_PARAMETERS)[1:]),
-    ]
-    return tabled(runs, columns)
+    most = 0 if len(_among(runs, among)) == 1 else _MOST_PARAMETERS
+    columns = [column for _, column in columns_of(runs, metric, _MOST_METRICS, most, among)]
+    if chosen:
+        columns[0] = Column("run", lambda run: Cell(f"{'✓ ' * (run.id in chosen)}{run.id}", link=run.path))
+    table = tabled(runs, columns)
+    return replace(table, keys=tuple(run.id for run in runs[: len(table.rows)]))
+
+
+def blocks_of(
+    runs: Sequence[Run], metric: str | None = None, picked: Iterable[str] = (), among: Runs | None = None
+) -> tuple[Block, ...]:
+    """Return the table of ``runs``, what a single one was set to, and what failed."""
+    said: list[Block] = [board_of(runs, metric, picked, among)]
+    if len(runs) == len(_among(runs, among)) == 1 and runs[0].parameters:
+        # nothing tells it apart from others: all of them may be of interest
+        said += [Heading("Parameters"), parameters_of(runs[0])]
+    return (*said, *failures(runs))
+
+
+def parameters_of(run: Run) -> Facts:
+    """Return what a run was set to."""
+    return facts(*((name, formats.parameter(one)) for name, one in run.parameters.items()))
 
 
 def columns_of(
-    runs: Sequence[Run], metric: str | None, most_metrics: int, most_parameters: int
+    runs: Sequence[Run],
+    metric: str | None,
+    most_metrics: int,
+    most_parameters: int,
+    among: Runs | None = None,
 ) -> list[tuple[str, Column]]:
-    """Return the columns that tell ``runs`` apart, each with the order it stands for; empty for none."""
-    measured = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    if metric in measured:
-        measured = [str(metric), *(name for name in measured if name != metric)]
+    """Return the columns that tell ``runs`` apart, each with the order it stands for; empty for none.
+
+    What says which run it is comes first, then what was asked for, what decides, and the others: those that
+    most of the runs have before those of a few. ``among`` are the runs of which these are shown.
+    """
+    among = _among(runs, among)
+    ranked = runs if metric is not None else ()
+    first = [*([f"metrics.{metric}"] if metric else []), *among.asked]
+    first += [f"metrics.{name}" for name in among.deciding]
+    others = _others(among, first, most_metrics, most_parameters)
     columns = [
-        ("", Column("run", lambda run: Cell(run.id, link=run.path))),
-        (
-            "attributes.status",
-            Column("status", lambda run: Cell(state_of(run), TONES.get(run.status, "plain"))),
+        Column("run", lambda run: Cell(run.id, link=run.path)),
+        Column(
+            "status",
+            lambda run: Cell(state_of(run), TONES.get(run.status, "plain")),
+            order="attributes.status",
         ),
-        *(
-            (f"metrics.{name}", metric_column(name, runs if name == metric else ()))
-            for name in measured[:most_metrics]
-        ),
-        *((f"parameters.{name}", parameter_column(name, runs)) for name in varying(runs)[:most_parameters]),
-        ("", Column("error", error_cell)),
-        ("attributes.duration", Column("took", took, numeric=True)),
     ]
-    if len({run.experiment for run in runs}) > 1:
-        columns.insert(2, ("attributes.experiment", Column("experiment", lambda run: run.experiment)))
+    times = [Column("took", took, numeric=True, order="attributes.duration")]
     if metric is None:
-        started = Column("started (UTC)", lambda run: when(run.started_at or run.created_at))
-        columns.append(("attributes.started_at", started))
-    return columns
+        # they stand as they came: when that was says more than any number
+        columns += [
+            Column("experiment", lambda run: run.experiment, order="attributes.experiment"),
+            Column("started (UTC)", lambda run: when(run.started_at), order="attributes.started_at"),
+            *times,
+        ]
+        times = []
+    elif len({run.experiment for run in among}) > 1:
+        columns.append(Column("experiment", lambda run: run.experiment, order="attributes.experiment"))
+    known = {column.order for column in (*columns, *times)}
+    for part in dict.fromkeys((*first, *others)):
+        if part not in known and (made := _part(part, among, ranked if part == f"metrics.{metric}" else ())):
+            columns.append(made)
+    columns += [Column("error", error_cell), *times]
+    return [(column.order, column) for column in columns]
+
+
+def _part(part: str, runs: Sequence[Run], ranked: Sequence[Run]) -> Column | None:
+    """Return the column of one part of runs, such as ``tags.team``; None for what is no column."""
+    group, _, name = part.partition(".")
+    match group:
+        case "metrics":
+            return metric_column(name, ranked)
+        case "parameters":
+            return parameter_column(name, runs)
+        case "tags":
+            return Column(name, lambda run: run.tags.get(name, ""), order=part)
+        case "inputs":
+            return Column(name, lambda run: run.inputs.get(name, ""))
+        case "attributes" if name in _FACTS:
+            return Column(name, lambda run: getattr(run, name) or "")
+    return None
+
+
+def _others(runs: Runs, first: Sequence[str], most_metrics: int, most_parameters: int) -> list[str]:
+    """Return the parts nobody asked for that tell runs apart: what most of the runs have comes first."""
+    several = len({run.experiment for run in runs}) > 1
+    if several:
+        # what only one of them has finds room in a list of its own
+        most_metrics, most_parameters = min(most_metrics, _MOST_OF_ALL), min(most_parameters, _MOST_OF_ALL)
+    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    # how a model does on what it was fitted on says less than anything else that was measured
+    metrics.sort(key=lambda name: (-sum(name in run.metrics for run in runs), name.startswith("train")))
+    parameters = sorted(varying(runs), key=lambda name: -sum(name in run.parameters for run in runs))
+    chosen = [f"parameters.{name}" for name in parameters[:most_parameters]]
+    room = most_metrics - sum(part.startswith("metrics.") for part in dict.fromkeys(first))
+    measured = [f"metrics.{name}" for name in metrics if f"metrics.{name}" not in first][: max(room, 0)]
+    if not several:
+        return [*chosen, *measured]
+    having = {f"metrics.{name}": sum(name in run.metrics for run in runs) for name in metrics}
+    having |= {f"parameters.{name}": sum(name in run.parameters for run in runs) for name in parameters}
+    return sorted([*chosen, *measured], key=lambda part: -having[part])
+
+
+def _among(runs: Sequence[Run], among: Runs | None) -> Runs:
+    if among is not None:
+        return among
+    return runs if isinstance(runs, Runs) else Runs(tuple(runs))
 
 
 def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
@@ -240,7 +317,7 @@ def metric_column(name: str, ranked: Sequence[Run] = ()) -> Column:
             share = 0.06 + 0.94 * (value - low) / (high - low)
         return Cell(formats.metric(value), share=share)
 
-    return Column(name, show, numeric=True)
+    return Column(name, show, numeric=True, order=f"metrics.{name}")
 
 
 def parameter_column(name: str, runs: Sequence[Run]) -> Column:
@@ -248,14 +325,42 @@ def parameter_column(name: str, runs: Sequence[Run]) -> Column:
     values = [run.parameters[name] for run in runs if name in run.parameters]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return Column(
-        name, lambda run: formats.plain(run.parameters[name]) if name in run.parameters else "", numeric
+        name,
+        lambda run: formats.parameter(run.parameters[name]) if name in run.parameters else "",
+        numeric,
+        f"parameters.{name}",
     )
 
 
 def varying(runs: Sequence[Run]) -> list[str]:
-    """Return the parameters in which the runs differ."""
+    """Return the parameters in which the runs differ, of a single one all; what repeats another is left out.
+
+    Runs of different notebooks do not differ in what only one of them has.
+    """
     names = dict.fromkeys(name for run in runs for name in run.parameters)
-    return [name for name in names if len({repr(run.parameters.get(name)) for run in runs}) > 1]
+    if len(runs) > 1:
+        names = dict.fromkeys(name for name in names if _differ(runs, name))
+    return [name for name in names if not _repeats(name, names, runs)]
+
+
+def _differ(runs: Sequence[Run], name: str) -> bool:
+    values = {repr(run.parameters[name]) for run in runs if name in run.parameters}
+    having = {run.experiment for run in runs if name in run.parameters}
+    return len(values) > 1 or any(name not in run.parameters for run in runs if run.experiment in having)
+
+
+def _repeats(name: str, names: Iterable[str], runs: Sequence[Run]) -> bool:
+    """Say whether it is what autologging found an estimator set to, by a parameter that is there as well."""
+    plain = name.rpartition("__")[2]
+    return (
+        plain != name
+        and plain in names
+        and all(
+            name not in run.parameters
+            or (plain in run.parameters and run.parameters[plain] == run.parameters[name])
+            for run in runs
+        )
+    )
 
 
 def tally(runs: Sequence[Run]) -> list[str]:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from ..charts import Figure
 from . import formats
+from .text import matrix
 from .view import Action, Block, Cell, Changes, Facts, Heading, Image, Picture, Table, Text, View, typed
 
 Link = Callable[[str], str]
@@ -119,6 +120,8 @@ def _linked(text: str, path: str, link: Link | None) -> str:
 def _figure(figure: Figure) -> str:
     """Return what the figure shows in words, and as a table where it has few points: GitHub draws no data."""
     words = escape(figure.alt)
+    if (fields := matrix(figure)) is not None:
+        return f"{words}\n\n{_table(fields, None)}"
     if figure.kind not in ("bar", "grouped_bar") or not figure.series:
         return words
     names = figure.series[0].x

@@ -61,7 +61,7 @@ def _(value: Reproduction) -> View:
     if value.metrics:
         blocks += [Heading("Metrics"), _held(value.metrics, ("metric", "original", "repeated"), _metric)]
     for heading, held, show in (
-        ("Parameters that differ", value.parameters, formats.plain),
+        ("Parameters that differ", value.parameters, formats.parameter),
         ("Dataset versions that differ", value.outputs, _digest),
         ("Artifacts that differ", value.artifacts, _digest),
         ("Outputs of cells that differ", value.cells, _text),
@@ -113,7 +113,7 @@ def made_blocks(run: Run) -> tuple[Block, ...]:
     told = facts(
         ("notebook kept", _code(run.info.notebook_digest)),
         *found,
-        ("seeds", ", ".join(f"{name} = {formats.plain(one)}" for name, one in run.seeds.items())),
+        ("seeds", ", ".join(f"{name} = {formats.parameter(one)}" for name, one in run.seeds.items())),
         ("executor", run.executor or ""),
         ("kernel", kernel),
         ("like", Cell(run.like, link=f"runs/{run.like}") if run.like else None),

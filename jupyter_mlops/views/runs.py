@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote
 
 from ..charts import Figure, line
 from ..errors import MLOpsError
 from ..runs import Artifact, Run, RunError, Sweep
 from . import formats
 from .dispatch import Column, listed, listing, view, when
-from .leaderboard import TONES, notebook_path, state_of
+from .leaderboard import TONES, notebook_path, parameters_of, state_of
 from .reproduction import made_blocks
 from .view import Block, Cell, Heading, Image, Picture, Text, Tone, View, facts, table
 
 _MOST_LINES = 40
-_MOST_CURVES, _COURSE = 12, 400
+_MOST_CURVES, _COURSE, _LONGEST_NAMES = 12, 400, 300
 _MOST_PICTURES, _LARGEST_PICTURE = 8, 2_000_000
 
 
@@ -31,22 +32,17 @@ def _(value: Run) -> View:
         blocks += _error(value.error)
     blocks.append(_circumstances(value))
     if value.parameters:
-        named = ((name, formats.plain(one)) for name, one in value.parameters.items())
-        blocks += [Heading("Parameters"), facts(*named)]
+        blocks += [Heading("Parameters"), parameters_of(value)]
     if value.metrics:
         blocks += [
             Heading("Metrics"),
             facts(*((name, formats.metric(one)) for name, one in value.metrics.items())),
             *_curves(value),
         ]
-    if value.artifacts:
-        kept = ((one.name, one.kind, formats.size(one.bytes)) for one in value.artifacts.values())
-        blocks += [
-            Heading("Artifacts"),
-            table(("artifact", "kind", "size"), kept, numeric=("size",)),
-            *_pictures(value.artifacts.values()),
-        ]
     blocks += made_blocks(value)
+    if value.artifacts:
+        kept = value.artifacts.values()
+        blocks += [Heading("Artifacts"), _artifacts_of(value), *_pictures(kept)]
     return View(title, summary, TONES.get(value.status, "plain"), tuple(blocks), value.path)
 
 
@@ -97,6 +93,19 @@ def _sweeps(items: Sequence[Sweep]) -> View:
     return listed("sweep", items, columns, empty="`mlops run NOTEBOOK --grid KEY=A,B` makes one", path="runs")
 
 
+def artifact_path(run: Run, artifact: Artifact) -> str:
+    """Return where the page shows an artifact; its name may hold what has a meaning in addresses."""
+    return f"{run.path}/artifacts/{quote(artifact.name, safe='', errors='replace')}"
+
+
+def _artifacts_of(run: Run) -> Block:
+    kept = (
+        (Cell(one.name, link=artifact_path(run, one)), one.kind, formats.size(one.bytes))
+        for one in run.artifacts.values()
+    )
+    return table(("artifact", "kind", "size"), kept, numeric=("size",))
+
+
 def _error(error: RunError) -> list[Block]:
     blocks: list[Block] = [Text(f"{error.name}: {error.message}".rstrip(": "), "bad")]
     if error.source.strip():
@@ -112,15 +121,19 @@ def _curves(run: Run) -> Iterator[Block]:
     if not run.is_read:
         return
     kinds: dict[str, dict[str, tuple[list[int], list[float]]]] = {}
-    for name in list(run.metrics)[:_MOST_CURVES]:
+    names = run.courses
+    for name in names[:_MOST_CURVES]:
         points = run.history(name, points=_COURSE)
-        if len(points) > 1 and any(math.isfinite(point.value) for point in points):
+        if any(math.isfinite(point.value) for point in points):
             # train_loss and valid_loss are read together
             kind = name.rpartition("_")[2].rpartition("/")[2] or name
             kinds.setdefault(kind, {})[name] = ([p.step for p in points], [p.value for p in points])
     for kind, courses in kinds.items():
         label = next(iter(courses)) if len(courses) == 1 else kind
         yield Picture(line(label, courses, y_label=label))
+    if left_out := names[_MOST_CURVES:]:
+        said = f"… and {formats.count(len(left_out), 'other curve')}: {', '.join(left_out)}"
+        yield Text(formats.shortened(said, _LONGEST_NAMES), "muted")
 
 
 def _pictures(artifacts: Iterable[Artifact]) -> Iterator[Block]:
@@ -135,8 +148,8 @@ def _pictures(artifacts: Iterable[Artifact]) -> Iterator[Block]:
         if isinstance(content, Figure):
             yield Picture(content)
         elif content is not None and len(content.data) <= _LARGEST_PICTURE:
-            yield Text(artifact.name, "muted")
-            yield Image(str(artifact.detail.get("alt") or artifact.name), content.media, content.data)
+            alt = str(artifact.detail.get("alt") or "")
+            yield Image(alt or artifact.name, content.media, content.data, caption=artifact.name)
     if len(drawn) > _MOST_PICTURES:
         yield Text(f"… and {formats.count(len(drawn) - _MOST_PICTURES, 'other picture')}", "muted")
 
@@ -160,7 +173,10 @@ def _circumstances(run: Run) -> Block:
         ("sweep", Cell(run.sweep, link=f"runs?sweep={run.sweep}") if run.sweep else None),
         ("notebook", run.notebook),
         ("executed notebook", Cell(*_executed(run))),
-        ("started", f"{formats.moment(run.started_at or run.created_at)} by {run.actor}"),
+        (
+            "started" if run.started_at else "queued",
+            f"{formats.moment(run.started_at or run.created_at)} by {run.actor}",
+        ),
         ("took", formats.duration(run.duration) if run.duration is not None else ""),
         ("commit", f"{run.info.commit[:12]}{changed}" if run.info.commit else ""),
         *((f"input {name}", Cell(ref, link=_data_path(ref))) for name, ref in run.inputs.items()),

@@ -23,6 +23,8 @@ WIDTH = 80
 _NARROWEST = 20
 _GAP = 2
 _DRAWING = 40
+_NAME = 24  # columns of the name of a fact, where its value needs the rest
+_MATRIX = 20  # rows and columns of a heatmap whose numbers can be read
 _IDENTITY, _TEXT, _HEAD = 28, 14, 8  # columns that texts keep before columns are left out
 _STYLES: dict[Tone, str] = {
     "plain": "",
@@ -120,7 +122,8 @@ class _Page:
             case Picture():
                 yield from self._picture(block.figure)
             case Image():
-                yield from self._wrapped(Line(formats.clean(block.alt), style="dim"))
+                said = block.alt if block.caption in ("", block.alt) else f"{block.caption}: {block.alt}"
+                yield from self._wrapped(Line(formats.clean(said), style="dim"))
             case Changes():
                 for mark, text in block.lines:
                     line = Line(f"{mark} {formats.clean(text)}", style=_MARKS.get(mark, "dim"))
@@ -143,7 +146,10 @@ class _Page:
             yield part if number == 0 else Line(" " * indent) + part
 
     def _facts(self, rows: Sequence[tuple[str, Cell]]) -> Iterator[Line]:
-        names = [fitted(formats.clean(name), 24) for name, _ in rows]
+        widest = max((cell_len(formats.clean(cell.text)) for _, cell in rows), default=0)
+        # a name is cut only for the sake of values that need the room more
+        most = max(_NAME, self._width - _GAP - min(widest, self._width // 2))
+        names = [fitted(formats.clean(name), most) for name, _ in rows]
         indent = max(map(cell_len, names), default=0) + _GAP
         for name, (_, cell) in zip(names, rows, strict=True):
             value = Line(formats.clean(cell.text), style=_STYLES[cell.tone])
@@ -199,21 +205,39 @@ class _Page:
             yield from self._wrapped(line, indent)
 
     def _picture(self, figure: Figure) -> Iterator[Line]:
+        if (fields := matrix(figure)) is not None:
+            yield from self._wrapped(Line(formats.clean(figure.title)))
+            yield from self._table(fields)
+            return
         strokes, more = sketch(figure)
         if not strokes:
             yield from self._wrapped(Line(formats.clean(figure.alt), style="dim"))
             return
         if figure.title:
             yield from self._wrapped(Line(formats.clean(figure.title)))
-        names = [fitted(formats.clean(stroke.name), _IDENTITY) for stroke in strokes]
-        indent = max(map(cell_len, names)) + _GAP
         ends = max(cell_len(stroke.value) for stroke in strokes) + _GAP
+        most = max(_IDENTITY, self._width - ends - _DRAWING - _GAP)
+        names = [fitted(formats.clean(stroke.name), most) for stroke in strokes]
+        indent = max(map(cell_len, names)) + _GAP
         room = min(max(self._width - indent - ends, 4), _DRAWING)
         for name, stroke in zip(names, strokes, strict=True):
             drawn = padded(stroke.drawn(room), room + _GAP)
             yield Line(fitted(padded(name, indent) + drawn + stroke.value, self._width))
         if more:
             yield Line(f"… and {formats.number(more)} more", style="dim")
+
+
+def matrix(figure: Figure) -> Table | None:
+    """Return a small heatmap as a table of its numbers, or ``None`` for every other figure."""
+    columns = figure.series[0].x if figure.series else ()
+    if figure.kind != "heatmap" or not 0 < len(columns) <= _MATRIX or len(figure.series) > _MATRIX:
+        return None
+    corner = " \\ ".join(part for part in (figure.y_label, figure.x_label) if part)
+    rows = tuple(
+        (Cell(one.name), *(Cell("" if y is None else formats.metric(y)) for y in one.y))
+        for one in figure.series
+    )
+    return Table((corner, *map(str, columns)), rows, frozenset(range(1, len(columns) + 1)))
 
 
 def _gauged(text: str, cell: Cell) -> str:

@@ -49,6 +49,7 @@ class Table:
     """Rows under columns. ``numeric`` are the right-aligned columns; ``more`` counts rows left out.
 
     The columns stand in the order of their importance: where room is short, the last ones are left out first.
+    ``keys`` name the rows where some may be chosen; ``orders`` say by what a column orders them, if by any.
     """
 
     columns: tuple[str, ...]
@@ -56,6 +57,8 @@ class Table:
     numeric: frozenset[int] = frozenset()
     more: int = 0
     empty: str = "nothing yet"
+    keys: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture that came as bytes: what it shows in words, its media type, and the bytes."""
+    """A picture that came as bytes: what it shows in words, its media type, the bytes, and its name."""
 
     alt: str
     media: str
     data: bytes
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def test_sizes(bytes: int | None, text: str) -> None:
     [(0.81234, "0.812"), (0.8, "0.8"), (1.0, "1"), (0.99964, "0.9996"), (-0.99964, "-0.9996"), (999.6,
      "1,000"),
      (12_345.678, "12,346"), (1_234.5, "1,234"), (0.0000123, "1.23e-05"), (7_043, "7,043"), (True, "true"),
-     (None, "–"), (math.nan, "–"), (math.inf, "∞"), (-math.inf, "−∞"), ("n/a", "n/a")],
+     (None, "–"), (math.nan, "NaN"), (math.inf, "∞"), (-math.inf, "−∞"), ("n/a", "n/a")],
 )  # fmt: skip
 def test_metrics(value: Any, text: str) -> None:
     assert formats.metric(value) == text
@@ -88,7 +88,7 @@ def test_counts_speak_of_one_and_of_many() -> None:
     ("value", "text"),
     [(None, "–"), (True, "true"), (0.1, "0.1"), (1e-7, "1e-07"), (42, "42"), ([1, "a"], '[1, "a"]'),
      ("00123", "00123"),
-     ({"a\x1b": None}, '{"a\\u001b": null}'), (math.nan, "–")],
+     ({"a\x1b": None}, '{"a\\u001b": null}'), (math.nan, "NaN")],
 )  # fmt: skip
 def test_parameters(value: Any, text: str) -> None:
     assert formats.plain(value) == text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_mlops.charts import bar
+from jupyter_mlops.charts import bar, heatmap
 from jupyter_mlops.runs import Run, RunError, RunInfo, Runs, Sweep
 from jupyter_mlops.views import to_html, to_markdown, to_text, view
 from jupyter_mlops.views.leaderboard import view_of_runs
@@ -64,7 +64,7 @@ def test_the_metric_that_decides_comes_first_with_bars() -> None:
     assert table.columns[:3] == ("run", "status", "auc")
     shares = [row[2].share for row in table.rows]
     assert shares == pytest.approx([1.0, 0.53, 0.06, None])
-    assert [row[2].text for row in table.rows] == ["1", "0.75", "0.5", "–"]
+    assert [row[2].text for row in table.rows] == ["1", "0.75", "0.5", "NaN"]
 
 
 def test_no_failed_run_hides() -> None:
@@ -121,6 +121,117 @@ def test_a_run_shows_its_curves_and_the_pictures_it_kept(make_project: MakeProje
     assert "dot" in to_markdown(view(read))
     # a run that nobody read from a project still shows itself
     assert not [block for block in view(made(1, auc=0.5)).blocks if isinstance(block, Picture)]
+
+
+def test_a_curve_is_found_among_many_metrics(make_project: MakeProject) -> None:
+    project = make_project()
+    with project.runs.start("autologged") as run:
+        run.log_metrics({f"m{number:02}": number for number in range(30)})
+        for step in range(3):
+            run.log_metrics({f"z{number:02}": step for number in range(14)}, step)
+    read = project.runs.get(run.id)
+    drawn = [block.figure for block in view(read).blocks if isinstance(block, Picture)]
+    assert [figure.title for figure in drawn] == [f"z{number:02}" for number in range(12)]
+    assert "… and 2 other curves: z12, z13" in to_text(view(read))
+    assert [series.name for series in read.plot().series] == [f"z{number:02}" for number in range(14)]
+
+
+def test_a_list_begins_with_what_most_of_its_runs_have(make_project: MakeProject) -> None:
+    project = make_project()
+    for strength in (0.1, 1.0):
+        logged = {f"LogisticRegression__{name}": strength for name in ("C", "tol")}
+        with project.runs.start("auto", parameters={"C": strength, **logged}) as run:
+            run.log_metrics({name: 0.5 for name in ("accuracy", "f1", "test_auc", "training_auc", "zero")})
+    for rate in (0.1, 0.2, 0.3):
+        with project.runs.start("rates", parameters={"rate": rate, "data": "d@v1"}) as run:
+            run.log_metric("score", rate)
+    columns = board(view(project.runs.search())).columns
+    assert columns[:5] == ("run", "status", "experiment", "started (UTC)", "took")
+    # three runs have a rate and a score, two have the others; what repeats C is left out
+    assert columns[5:9] == ("rate", "score", "C", "LogisticRegression__tol")
+    told = to_text(view(project.runs.search()), 80)
+    assert all(word in told for word in ("experiment", "took", "started (UTC)", "rate", "score"))
+    (more,) = [line for line in told.split("\n") if "more column" in line]
+    assert "accuracy" in more
+    assert "training_auc" not in " ".join(columns)
+
+
+def test_what_was_asked_for_is_shown_though_all_runs_have_it_alike(make_project: MakeProject) -> None:
+    project = make_project()
+    for rate in (0.1, 0.5, 0.5):
+        with project.runs.start("rates", parameters={"rate": rate, "mode": "ok"}) as run:
+            run.log_metrics({name: rate for name in ("a", "b", "c", "d", "e")})
+            run.set_tags({"team": "red"})
+    found = project.runs.search("parameters.rate > 0.3 and tags.team = 'red'", "metrics.e desc")
+    assert board(view(found)).columns[5:8] == ("rate", "team", "e")
+    assert board(view(project.runs.leaderboard("parameters.rate > 0.3"))).columns[5] == "rate"
+    # nothing tells a single run apart from others: it shows all that it was set to
+    (alone,) = project.runs.search("parameters.rate < 0.3")
+    told = to_text(view(project.runs.search("parameters.rate < 0.3")))
+    assert "mode  ok" in told
+    assert "mode  ok" in to_text(view([alone]))
+
+
+def test_what_a_sweep_tries_is_shown_before_it_differs() -> None:
+    runs = Runs((made(1, "running", ended_at=None), made(2, "queued"), made(3, "queued")), SWEEP)
+    assert "C" in board(view(runs)).columns
+
+
+def test_a_run_that_never_started_says_when_it_was_queued() -> None:
+    waiting = made(1, "queued")
+    assert "queued  " in to_text(view(waiting))
+    assert "started  " not in to_text(view(waiting))
+    table = board(view([waiting, made(2, auc=0.5)]))
+    started = table.columns.index("started (UTC)")
+    assert [row[started].text for row in table.rows] == ["", "2026-11-03 14:05"]
+
+
+def test_what_looks_like_nothing_is_written_out() -> None:
+    odd = made(1, parameters={"none": None, "nan": math.nan, "empty": ""}, metrics={"loss": math.nan})
+    told = to_text(view(odd))
+    for line in ("none   none", "nan    NaN", 'empty  ""', "loss  NaN"):
+        assert line in told
+    other = made(2, parameters={"none": 1, "nan": 2, "empty": "x"})
+    rows = {row[0].text: row[1].text for row in board(view([odd, other])).rows}
+    assert rows  # the table of both can be drawn
+    compared = to_text(view(Runs((odd, other)).compare()))
+    assert '""' in compared
+    assert "NaN" in compared
+
+
+def test_names_are_whole_where_there_is_room() -> None:
+    long = "GridSearchCV.estimator__fit_intercept_of_the_last_step"
+    run = made(1, parameters={long: True}, metrics={f"{long}.loss": 0.5})
+    assert f"{long}  " in to_text(view(run), 80)
+    wordy = replace(run, parameters={long: "word " * 40}, metrics={})
+    assert long not in to_text(view(wordy), 80)  # the value needs the room more
+
+
+def test_a_small_matrix_shows_its_numbers_where_nothing_is_drawn() -> None:
+    seen = view(heatmap("confusion", ["no", "yes"], {"no": [52, 1], "yes": [6, 84]}, y_label="actual"))
+    lines = to_text(seen).split("\n")
+    assert [line.split() for line in lines[-2:]] == [["no", "52", "1"], ["yes", "6", "84"]]
+    assert "| yes | 6 | 84 |" in to_markdown(seen)
+    large = heatmap("large", range(30), {str(row): range(30) for row in range(30)})
+    assert len(to_text(view(large)).split("\n")) < 5
+
+
+def test_the_name_of_a_picture_is_said_once_in_a_terminal(make_project: MakeProject) -> None:
+    project = make_project()
+    with project.runs.start("pictures") as run:
+        run.log_artifact(_dot(), "dot.png")
+    _, _, pictures = to_text(view(project.runs.get(run.id))).partition("Artifacts\n")
+    # in the table of artifacts, and where the picture would be
+    assert pictures.count("dot.png") == 2
+    assert to_html(view(project.runs.get(run.id))).count(">dot.png</p>") == 1
+
+
+def test_what_made_a_run_stands_above_its_pictures(make_project: MakeProject) -> None:
+    project = make_project()
+    with project.runs.start("pictures") as run:
+        run.log_artifact(_dot(), "dot.png")
+    told = to_text(view(project.runs.get(run.id)))
+    assert told.index("What made it") < told.index("Artifacts")
 
 
 def _dot() -> Any:

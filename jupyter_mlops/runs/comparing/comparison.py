@@ -10,7 +10,7 @@ from ...charts import Figure, line
 from ...errors import MLOpsError, NotFound, close_matches
 from ...value import Value
 from ..plain import jsonable
-from ..run import Run
+from ..run import Run, courses_of, histories_of
 from .line_diff import Lines, line_diff, whole
 from .notebook_diff import NotebookDiff, notebook_diff
 
@@ -104,7 +104,7 @@ class Comparison(Value):
 
 
 def compared(runs: tuple[Run, ...]) -> Comparison:
-    """Put ``runs`` side by side, by what every run carries along."""
+    """Put ``runs`` side by side, by what every run carries along, and their curves where they can be had."""
     facts: dict[str, Callable[[Run], Any]] = {
         "experiment": lambda run: run.experiment,
         "status": lambda run: run.status,
@@ -124,7 +124,8 @@ def compared(runs: tuple[Run, ...]) -> Comparison:
     for group, of in groups.items():
         for name in dict.fromkeys(name for run in runs for name in of(run)):
             rows.append(_row(group, name, tuple(of(run).get(name) for run in runs)))
-    return Comparison(runs, tuple(rows))
+    read = all(run.is_read for run in runs)
+    return Comparison(runs, tuple(rows), courses=tuple(_courses(runs)) if read else ())
 
 
 def compared_closely(one: Run, other: Run) -> Comparison:
@@ -154,7 +155,7 @@ def compared_closely(one: Run, other: Run) -> Comparison:
         tuple(rows),
         tuple(_source_changes(*sources)) if None not in sources else (),
         notebook,
-        tuple(_courses((one, other))),
+        plain.courses,
         tuple(missing),
     )
 
@@ -166,15 +167,15 @@ def curves_of(course: Course) -> Figure:
 
 def _courses(runs: tuple[Run, ...]) -> list[Course]:
     found = []
-    for metric in dict.fromkeys(name for run in runs for name in run.metrics):
-        curves = {}
-        for run in runs:
-            if metric in run.metrics:
-                points = run.history(metric, COURSE)
-                curves[run.id] = (tuple(p.step for p in points), tuple(p.value for p in points))
-        if any(len(steps) > 1 for steps, _ in curves.values()):
-            found.append(Course(metric, curves))
-    return found[:_MOST_COURSES]
+    for metric in courses_of(runs)[:_MOST_COURSES]:
+        histories = histories_of(runs, metric, COURSE)
+        curves = {
+            run.id: (tuple(p.step for p in points), tuple(p.value for p in points))
+            for run in runs
+            if (points := histories.get(run.id))
+        }
+        found.append(Course(metric, curves))
+    return found
 
 
 def _environment_rows(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> list[ComparedRow]:

@@ -123,8 +123,8 @@ def known_parameter(runs: Sequence[Run], parameter: str | None, names: Sequence[
 
 
 def label(run: Run, names: Sequence[str]) -> str:
-    """Return the name of a run's curve: its id, and the values in which it differs from the others."""
-    values = [_said(run.parameters[name]) for name in names[:_NAMED] if name in run.parameters]
+    """Return the name of a run's curve: its id, and the parameters in which it differs from the others."""
+    values = [f"{name} {_said(run.parameters[name])}" for name in names[:_NAMED] if name in run.parameters]
     return " · ".join([run.id, *values])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import BadInput, close_matches
@@ -176,7 +176,9 @@ class Leaderboard(Value):
             raise
 
     def _read(self) -> None:
-        self._runs = self._source.ranked(self._where, self._order, self._limit)
+        asked = (*parts_asked(self._where), *([self._order.by] if self._order else []))
+        found = self._source.ranked(self._where, self._order, self._limit)
+        self._runs = replace(found, asked=tuple(dict.fromkeys(asked)))
         self._total = len(self._runs) if len(self._runs) < self._limit else self._source.count(self._where)
         fresh = {run.id: run for run in self._runs}
         self._picked = {id: fresh.get(id, run) for id, run in self._picked.items()}
@@ -247,6 +249,17 @@ def order_of(by: str, descending: bool | None, runs: Runs) -> Order:
     if descending is None:
         descending = group == "metrics" and not (name == runs.metric and runs.goal == "minimize")
     return Order(f"{group}.{name}", descending)
+
+
+def parts_asked(where: str, order_by: str | Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the parts of runs that a filter and an order look at: ``metrics.auc``, ``parameters.C``."""
+    if not where and not order_by:
+        return ()
+    from ..finding.search import parse_query
+
+    return tuple(
+        dict.fromkeys(f"{field.group}.{field.name}" for field, _ in parse_query(where, order_by).fields())
+    )
 
 
 def _value(run: Run, order: Order) -> float | str | None:

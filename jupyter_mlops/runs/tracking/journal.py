@@ -268,6 +268,22 @@ class Journal:
                 found[row["run"]] = points.thinned(most).listed()
         return found
 
+    def repeated(self, runs: Sequence[str]) -> tuple[str, ...]:
+        """Return the metrics that one of these runs logged more than once, by name."""
+        self.caught_up()
+        found: set[str] = set()
+        for start in range(0, len(runs), _CHUNK_OF_IDS):
+            given = {f"r{number}": run for number, run in enumerate(runs[start : start + _CHUNK_OF_IDS])}
+            marks = ", ".join(f":{name}" for name in given)
+            found.update(
+                row[0]
+                for row in self._store.rows(
+                    f"SELECT DISTINCT name FROM run_metrics WHERE run IN ({marks}) AND points > 1",  # noqa: S608 marks
+                    **given,
+                )
+            )
+        return tuple(sorted(found))
+
     def _points(self, row: dict[str, Any], metric: str, chunks: Sequence[dict[str, Any]]) -> Points:
         points = Points()
         if not chunks and row["seconds"]:

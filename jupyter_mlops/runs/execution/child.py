@@ -1,7 +1,8 @@
-"""The process of one run: papermill executes the notebook here. Started or forked by ``LocalExecutor``.
+"""The process of a run: papermill executes the notebook here. Started or forked by ``LocalExecutor``.
 
 It knows no store: what it is to do is in ``request.json`` of its folder, what came of it is in
-``result.json`` and ``executed.ipynb`` when it ends. Whoever started it writes the facts.
+``result.json`` and ``executed.ipynb`` when it ends. Whoever started it writes the facts. One that was forked
+goes on to the next run, for as long as it is given any: no code of a notebook runs in it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlops import lifeline
@@ -21,6 +24,7 @@ from jupyter_mlops.runs.tracking import capture
 
 if TYPE_CHECKING:
     from jupyter_mlops.runs.execution.engine import Watch
+    from jupyter_mlops.runs.execution.warm.fork import Keepers
 
 REQUEST, RESULT, EXECUTED, INPUT, REPORT, PROCESS = (
     "request.json",
@@ -33,6 +37,7 @@ REQUEST, RESULT, EXECUTED, INPUT, REPORT, PROCESS = (
 _INJECTED, _MARKER = "injected-parameters", "papermill-error-cell-tag"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _START_SECONDS = 120
+_LARGEST = 1 << 19  # KiB: a notebook with very many outputs was here, and the next run needs no such process
 _DIED_STARTING = "Kernel died before replying"
 
 
@@ -42,6 +47,12 @@ class TimeUp(KeyboardInterrupt):
 
 def main(folder: str) -> int:
     """Execute what the folder's request asks for and write the result beside it."""
+    execute(folder)
+    return 0
+
+
+def execute(folder: str, keepers: Keepers | None = None) -> bool:
+    """Do as ``main``; return whether the kernel was forked, so that nothing of it is left here."""
     lifeline.follow_parent()
     signal.signal(signal.SIGTERM, _time_is_up)
     # papermill reads braces in a path as parameters, so it gets bare names
@@ -49,13 +60,42 @@ def main(folder: str) -> int:
     request = json.loads(Path(REQUEST).read_text("utf-8"))
     Path(PROCESS).write_text(str(os.getpid()))
     with holding(Path(request["lock"])):
-        error, watch = _executed(request)
+        error, watch = _executed(request, keepers)
         environment = _read_report() or capture.environment()
         result = {"error": error, "environment": environment, "warm": watch.warm, "why": watch.why}
         half = Path(f"{RESULT}.half")
         half.write_text(json.dumps(result, ensure_ascii=False), "utf-8", errors="replace")
         half.replace(RESULT)
+    return watch.warm
+
+
+def serve() -> int:
+    """Execute what each line of standard input asks for and answer it; ends after a run that was not warm."""
+    from jupyter_mlops.runs.execution.warm.fork import Keepers
+
+    keepers = Keepers()
+    with socket.socket(fileno=os.dup(0)) as line, line.makefile("rb") as lines:
+        _point(os.devnull, os.O_RDONLY, 0)
+        for text in lines:
+            asked = json.loads(text)
+            os.environ.clear()
+            os.environ.update(asked["environment"])
+            _point(asked["log"], os.O_WRONLY | os.O_APPEND, 1, 2)
+            warm = execute(asked["folder"], keepers)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if not warm or getrusage(RUSAGE_SELF).ru_maxrss > _LARGEST:
+                break
+            line.sendall(b"\n")
     return 0
+
+
+def _point(path: str, flags: int, *descriptors: int) -> None:
+    """Have ``descriptors`` mean the file at ``path``."""
+    opened = os.open(path, flags)
+    for descriptor in descriptors:
+        os.dup2(opened, descriptor, inheritable=True)
+    os.close(opened)
 
 
 def rehearse() -> None:
@@ -91,7 +131,9 @@ def _time_is_up(*_: object) -> None:
     raise TimeUp
 
 
-def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] | None, Watch]:
+def _executed(
+    request: dict[str, Any], keepers: Keepers | None, starts: int = 3
+) -> tuple[dict[str, Any] | None, Watch]:
     """Execute the notebook and return what went wrong; a kernel that dies at its start gets another."""
     _skip_slow_grammar()
     import papermill
@@ -113,6 +155,7 @@ def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] 
         template=request["template"],
         why=request["why"],
         place=request["place"],
+        keepers=keepers,
         start_seconds=_START_SECONDS,
     )
     try:
@@ -135,6 +178,7 @@ def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] 
             failure.evalue,
             "\n".join(failure.traceback),
             failure.source,
+            failure.exec_count,
         )
         return error, watch
     except DeadKernelError:
@@ -148,7 +192,7 @@ def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] 
     except Exception as failure:
         # two kernels that start at the same moment may pick the same port, and one of them dies of it
         if watch.cell is None and _DIED_STARTING in str(failure) and starts > 1:
-            return _executed(request, starts - 1)
+            return _executed(request, keepers, starts - 1)
         # whatever else goes wrong is the run's failure, told as such
         if watch.cell is None and not os.path.isdir(request["folder"]):
             message = f"the notebook's folder {os.path.relpath(request['folder'], request['root'])} is gone"
@@ -165,7 +209,13 @@ def _executed(request: dict[str, Any], starts: int = 3) -> tuple[dict[str, Any] 
 
 def _at_cell(watch: Watch, name: str, message: str) -> dict[str, Any]:
     cell = _as_written(watch.notebook, watch.cell)
-    return _error(cell, name, message, "", _source(watch.notebook, watch.cell))
+    if watch.notebook is None or watch.cell is None:
+        return _error(cell, name, message, "", "")
+    executed = watch.notebook.cells[watch.cell]
+    # a cell that was interrupted says where
+    traces = [one["traceback"] for one in executed.get("outputs", ()) if one["output_type"] == "error"]
+    trace = "\n".join(traces[-1]) if traces else ""
+    return _error(cell, name, message, trace, executed.source, executed.get("execution_count"))
 
 
 def _read_report() -> dict[str, Any] | None:
@@ -184,13 +234,13 @@ def _as_written(notebook: Any, index: int | None) -> int | None:
     return index - sum(_INJECTED in each for each in tags[:index])
 
 
-def _source(notebook: Any, index: int | None) -> str:
-    return "" if notebook is None or index is None else str(notebook.cells[index].source)
-
-
-def _error(cell: int | None, name: str, message: str, trace: str, source: str) -> dict[str, Any]:
+def _error(
+    cell: int | None, name: str, message: str, trace: str, source: str, execution: Any = None
+) -> dict[str, Any]:
     texts = {"name": name, "message": message, "traceback": _ESCAPES.sub("", trace), "source": source}
-    return {"cell": cell, **{key: str(text).replace("\x00", "") for key, text in texts.items()}}
+    told = {key: str(text).replace("\x00", "") for key, text in texts.items()}
+    # a kernel that died was not asked what it counted
+    return {"cell": cell, "execution": execution if isinstance(execution, int) else None, **told}
 
 
 if __name__ == "__main__":

@@ -17,11 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from papermill.clientwrap import PapermillNotebookClient  # noqa: TID253 only the entry point and runs load this
 from papermill.engines import NBClientEngine, NotebookExecutionManager  # noqa: TID253 the same
 from zmq import RCVHWM
+
+if TYPE_CHECKING:
+    from .warm.fork import Keepers
 
 _SAVE_EVERY = 5.0
 _TO_END = 2.5
@@ -40,7 +43,7 @@ class Watch:
     ``begin`` is a function of the kernel, ``module:function``, with its arguments. ``report`` is an
     expression that a cold kernel evaluates at its end: a warm one has the environment of this process.
     ``folders`` are where modules are found before installed ones. ``template`` is where a kernel can be
-    forked, ``place`` a folder for its sockets.
+    forked, ``place`` a folder for its sockets, ``keepers`` those that are free in this process.
     """
 
     folder: str = ""
@@ -50,6 +53,7 @@ class Watch:
     template: str = ""
     why: str = ""
     place: str = ""
+    keepers: Keepers | None = None
     start_seconds: int = 120
     notebook: Any = None
     cell: int | None = None
@@ -100,6 +104,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
                 template=watch.template,
                 calls=[watch.begin] if watch.begin else [],
                 folders=watch.folders,
+                keepers=watch.keepers,
             )
         return manager
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ from ..tracking.imports import Imported, collected, laid_out
 from .child import EXECUTED, INPUT, REQUEST, RESULT
 from .executor import Outcome, Task, overdue
 from .warm.doubt import Reading, read
-from .warm.fork import Fork, Refused, fork
+from .warm.fork import Refused, fork
 from .warm.templates import Template, Templates
 
 _HASH_SEED = "PYTHONHASHSEED"
@@ -34,6 +36,7 @@ _BETWEEN_LOOKS = 0.1
 _LOG_LINES = 15
 _TO_SAVE = 10.0
 _TO_DIE = 10.0
+_MOST_RUNS = 50  # of one process
 
 
 class LocalExecutor:
@@ -52,6 +55,7 @@ class LocalExecutor:
         self._templates = Templates()
         self._warm = False
         self._readings: dict[tuple[str, ...], Reading] = {}
+        self._free: list[Forked] = []
 
     def prepare(self, tasks: Sequence[Task]) -> None:
         """Start templates in the background for what ``tasks`` need; one run alone starts sooner without."""
@@ -64,7 +68,9 @@ class LocalExecutor:
             self._template(task, environment)
 
     def close(self) -> None:
-        """End all templates."""
+        """End all templates, and the processes that wait for a run."""
+        while self._free:
+            self._free.pop().end()
         self._templates.close()
 
     def run(self, task: Task, stopped: Callable[[], bool]) -> Outcome | None:
@@ -88,11 +94,12 @@ class LocalExecutor:
             with (work / "log").open("wb") as log:
                 process = self._started(work, environment, log)
                 overdue = _waited(process, task.seconds, stopped)
+            status = process.poll()
+            if isinstance(process, Forked) and process.free:
+                self._free.append(process)
             if overdue is None:
                 return None
-            return self._outcome(
-                work, task, process.poll(), task.seconds if overdue else None, template, seed
-            )
+            return self._outcome(work, task, status, task.seconds if overdue else None, template, seed)
         finally:
             shutil.rmtree(work, ignore_errors=True)
             if place is not None:
@@ -113,17 +120,15 @@ class LocalExecutor:
 
     def _started(self, work: Path, environment: Mapping[str, str], log: IO[bytes]) -> Process:
         if self._warm:
-            with suppress(Refused):
-                return Forked(
-                    fork(
-                        self._templates.runner(environment).address,
-                        [str(work)],
-                        environment=environment,
-                        folder=str(work),
-                        output=log.fileno(),
-                        errors=log.fileno(),
-                    )
-                )
+            while self._free:
+                with suppress(IndexError, OSError):  # another thread was quicker, or it died meanwhile
+                    process = self._free.pop()
+                    process.begin(work, environment)
+                    return process
+            with suppress(Refused, OSError):
+                process = Forked(self._templates.runner(environment).address, environment, log)
+                process.begin(work, environment)
+                return process
         words = [sys.executable, "-P", "-m", "jupyter_mlops.runs.execution.child", str(work)]
         return Spawned(lifeline.spawn(words, env=environment, cwd=work, stdout=log, stderr=log))
 
@@ -225,12 +230,15 @@ def _waited(process: Process, limit: float | None, stopped: Callable[[], bool]) 
         return overdue
     finally:
         # also after a good end: nothing that the notebook started outlives its run
-        process.end()
+        if overdue or not process.free:
+            process.end()
 
 
 class Process(Protocol):
-    """The process of one run."""
+    """The process of one run. ``free``: it and all that the notebook started has ended, and it can go on."""
 
+    @property
+    def free(self) -> bool: ...
     def poll(self) -> int | None: ...
     def wait(self, seconds: float) -> int | None: ...
     def terminate(self) -> None: ...
@@ -239,6 +247,8 @@ class Process(Protocol):
 
 class Spawned:
     """A run's process that was started as a program."""
+
+    free = False
 
     def __init__(self, follower: lifeline.Follower) -> None:
         self._follower = follower
@@ -259,25 +269,66 @@ class Spawned:
 
 
 class Forked:
-    """A run's process that was forked from a template."""
+    """A process that was forked from a template, and executes one run after another while they are warm."""
 
-    def __init__(self, made: Fork) -> None:
-        self._fork = made
+    def __init__(self, address: str, environment: Mapping[str, str], log: IO[bytes]) -> None:
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._fork = fork(
+                    address,
+                    [],
+                    environment=environment,
+                    folder="/",
+                    output=log.fileno(),
+                    errors=log.fileno(),
+                    input=theirs.fileno(),
+                )
+            except BaseException:
+                self._line.close()
+                raise
+        self._runs = 0
+        self._busy = False
+
+    def begin(self, work: Path, environment: Mapping[str, str]) -> None:
+        """Have it execute what lies in ``work``; raises ``OSError`` if it is gone."""
+        asked = {"folder": str(work), "log": str(work / "log"), "environment": dict(environment)}
+        try:
+            self._line.sendall(json.dumps(asked).encode() + b"\n")
+        except OSError:
+            self.end()
+            raise
+        self._busy = True
+        self._runs += 1
+
+    @property
+    def free(self) -> bool:
+        """Return whether it waits for the next run."""
+        return not self._busy and self._fork.status is None and self._runs < _MOST_RUNS
 
     def poll(self) -> int | None:
-        return self._fork.status
+        return self._fork.status if self._busy else 0
 
     def wait(self, seconds: float) -> int | None:
-        return self._fork.wait(seconds)
+        poll = select.poll()
+        poll.register(self._line, select.POLLIN)
+        poll.register(self._fork, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        if self._line.fileno() in ready and self._line.recv(1):
+            self._busy = False
+        elif ready:
+            self._fork.wait(seconds)
+        return self.poll()
 
     def terminate(self) -> None:
         self._fork.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
-        if self._fork.status is None:
+        if self._fork.poll() is None:
             self._fork.send_signal(signal.SIGKILL)
             self._fork.wait(_TO_DIE)
         self._fork.close()
+        self._line.close()
 
 
 def _bytes(file: Path) -> bytes | None:

@@ -284,6 +284,8 @@ def _either(parts: list[ast.expr]) -> tuple[str, bool]:
 
 def _comments(code: str) -> dict[int, str]:
     found: dict[int, str] = {}
+    if "#" not in code:
+        return found
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):
             if token.type == tokenize.COMMENT:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from jupyter_mlops.runs.execution.warm.doubt import Reading
-from jupyter_mlops.runs.execution.warm.fork import Fork, Refused, fork
+from jupyter_mlops.runs.execution.warm.fork import Fork, Keepers, Refused, fork
 from jupyter_mlops.runs.execution.warm.templates import Template, Templates
 
 from ..conftest import eventually
@@ -209,6 +209,41 @@ def test_what_it_leaves_behind_ends_with_it(open_kernel: OpenKernel) -> None:
     kernel.client.shutdown()
     eventually(lambda: not kernel.manager.is_alive())
     assert not psutil.pid_exists(pid)
+
+
+def test_a_keeper_keeps_one_kernel_after_another_and_each_is_clean(
+    open_kernel: OpenKernel, template: Template, tmp_path: Path
+) -> None:
+    keepers = Keepers()
+    leave = "import os, subprocess\nx = 1\nprint(os.getppid(), subprocess.Popen(['sleep', '600']).pid)"
+    seen = []
+    for _ in range(3):
+        kernel = open_kernel(keepers=keepers)
+        assert kernel.provisioner.warm, kernel.provisioner.why
+        assert kernel.run("print('x' in globals())") == "False\n"
+        keeper, left = map(int, kernel.run(leave).split())
+        os.kill(kernel.pid, signal.SIGKILL)
+        eventually(lambda kernel=kernel: not kernel.manager.is_alive())
+        assert not psutil.pid_exists(left)
+        kernel.manager.shutdown_kernel(now=True)
+        seen.append(keeper)
+    assert len(set(seen)) == 1
+    refused = open_kernel(env=environment(LD_LIBRARY_PATH="/nowhere"), keepers=keepers)
+    assert refused.provisioner.why == "the environment differs: LD_LIBRARY_PATH"
+    assert not psutil.pid_exists(seen[0])
+
+
+def test_it_knows_the_modules_that_a_fresh_one_has_when_it_starts(
+    open_kernel: OpenKernel, tmp_path: Path
+) -> None:
+    ask = (
+        "kernel = get_ipython().kernel\n"
+        "names = {name.partition('.')[0] for name in get_ipython()._sys_modules_keys}\n"
+        "print('numpy' in names, 'ipykernel' in names, "
+        "any('/numpy/' in file for file in kernel._kernel_modules), len(kernel._kernel_modules) > 100)"
+    )
+    with opened_kernel(str(tmp_path / "none" / "t"), tmp_path) as cold:
+        assert open_kernel().run(ask) == cold.run(ask) == "False True False True\n"
 
 
 LEAVING = """

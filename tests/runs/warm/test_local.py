@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from jupyter_mlops.project import Project
 from jupyter_mlops.runs.execution.executor import Outcome, Task
 from jupyter_mlops.runs.execution.local import LocalExecutor
 from jupyter_mlops.runs.liveness import Liveness
+from jupyter_mlops.views.leaderboard import failing_line
 
 from ..conftest import WriteNotebook, eventually
 
@@ -125,6 +127,8 @@ def test_a_run_over_its_limit_is_ended_and_what_it_did_is_kept(
     assert outcome.error is not None
     assert (outcome.error.name, outcome.error.cell) == ("TimeLimit", 2)
     assert "time.sleep" in outcome.error.source
+    assert failing_line(outcome.error) == "time.sleep(600)"
+    assert f"In[{outcome.error.execution}], line 2" in outcome.error.traceback
     assert outcome.executed is not None
     assert b"first" in outcome.executed
     assert not outcome.died
@@ -142,6 +146,40 @@ def test_a_stopped_run_leaves_nothing(
     assert not list((tmp_path / "state" / "runs").iterdir())
     executor.close()
     eventually(lambda: set(psutil.Process().children(recursive=True)) <= before)
+
+
+def test_the_process_of_a_run_goes_on_to_the_next_until_one_is_cold_or_it_is_killed(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    cells = ("n = 1", "import os\nprint(os.getppid(), os.environ['MLOPS_RUN'])")
+
+    def executed(id: str, *cells: str) -> list[str]:
+        outcome = executor.run(task(write_notebook, tmp_path, *cells, id=id), never)
+        assert outcome is not None
+        assert outcome.executed is not None
+        assert outcome.error is None
+        assert outcome.warm, outcome.why
+        outputs = json.loads(outcome.executed)["cells"][-1]["outputs"]
+        return "".join(outputs[0]["text"]).split()
+
+    asked = task(write_notebook, tmp_path, *cells)
+    executor.prepare([asked, asked])
+    keeper, run = executed("r1", *cells)
+    assert run == "r1"
+    assert executed("r2", *cells) == [keeper, "r2"]
+    (waiting,) = executor._free
+    os.kill(waiting._fork.pid, signal.SIGKILL)
+    eventually(lambda: not psutil.pid_exists(int(keeper)))
+    other, _ = executed("r3", *cells)
+    assert other != keeper
+    doubtful = task(
+        write_notebook, tmp_path, "n = 1", "import sys\nsys.path.append('x')\nimport json", id="r4"
+    )
+    outcome = executor.run(doubtful, never)
+    assert outcome is not None
+    assert (outcome.error, outcome.warm) == (None, False)
+    assert executor._free == []
+    eventually(lambda: not psutil.pid_exists(int(other)))
 
 
 def test_a_run_whose_folder_is_gone_fails_alone(

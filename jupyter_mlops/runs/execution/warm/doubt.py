@@ -13,9 +13,9 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
-from pathlib import Path
 
 _PACKAGE = "jupyter_mlops"
 # what each notebook that tracks itself loads of this package
@@ -208,8 +208,12 @@ def _is_installed(top: str) -> bool:
     if spec is None:
         return False
     places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
-    roots = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    return any(place and place.startswith(f"{root}{os.sep}") for place in places for root in roots)
+    return any(place and place.startswith(f"{root}{os.sep}") for place in places for root in _roots())
+
+
+@cache
+def _roots() -> frozenset[str]:
+    return frozenset(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 
 
 def _is_module(name: str) -> bool:
@@ -218,16 +222,12 @@ def _is_module(name: str) -> bool:
     spec = _spec(top)
     if not rest:
         return spec is not None
-    folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    folders = list(spec.submodule_search_locations or ()) if spec else []
     for part in rest[:-1]:
-        folders = [folder / part for folder in folders]
-    last = rest[-1]
-    return any(
-        (folder / last / "__init__.py").is_file()
-        or any(folder.glob(f"{last}.*py"))
-        or any(folder.glob(f"{last}.*so"))
-        for folder in folders
-    )
+        folders = [os.path.join(folder, part) for folder in folders]
+    # a folder without __init__.py is found too, but what is no package has nothing to load
+    found = PathFinder.find_spec(rest[-1], folders)
+    return found is not None and found.origin is not None
 
 
 def _spec(top: str) -> ModuleSpec | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from .fork import Fork, Refused, fork
+from .fork import Fork, Keepers, Refused, fork
 
 VARIABLE = "MLOPS_TEMPLATE"
 _LAUNCHER = ["-m", "ipykernel_launcher"]
@@ -31,12 +31,14 @@ class WarmProvisioner(LocalProvisioner):
         template: str = "",
         calls: Sequence[tuple[str, Sequence[Any]]] = (),
         folders: Sequence[str] = (),
+        keepers: Keepers | None = None,
         **traits: Any,
     ) -> None:
         super().__init__(**traits)
         self._template = template or os.environ.get(VARIABLE, "")
         self._calls = calls
         self._folders = folders
+        self._keepers = keepers
         self._fork: Fork | None = None
         self.warm = False
         self.why = ""
@@ -125,6 +127,7 @@ class WarmProvisioner(LocalProvisioner):
             executable=cmd[0],
             calls=self._calls,
             folders=self._folders,
+            keepers=self._keepers,
         )
         while made.poll() is None and not made.ready:
             await _news(made)

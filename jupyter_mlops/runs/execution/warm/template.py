@@ -4,9 +4,9 @@ It is started by its path and uses the standard library alone, so that a kernel 
 nothing but what it would import by itself. One thread, one loop: whoever forks beside threads forks locks.
 
 A request comes over a Unix socket and is answered by a *keeper*, a fork that forks the working process and
-stays its parent. The keeper passes on signals, tells the end, and then ends every process that the working
-one left behind: orphans of its family become its own. It follows the connection, so that nothing outlives
-the process that asked.
+stays its parent. The keeper passes on signals, ends every process that the working one left behind (orphans
+of its family become its own), tells the end, and waits for the next request: a fork a run is enough. It
+follows the connection, so that nothing outlives the process that asked.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import tempfile
 import threading
 import time
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -111,6 +112,10 @@ class Template:
         self._before: list[Any] = []
         self._filters: list[Any] = []
         self._set: dict[str, str] = {}
+        # looked at once: in a fork each look at all modules would copy the pages that they are on
+        self._base = _Base({})
+        self._loaded: dict[str, Any] = {}
+        self._top_names: set[str] = set()
         self._keepers: set[int] = set()
         self.doubt = ""
 
@@ -125,6 +130,7 @@ class Template:
         for name in _KERNEL if kernel else ():
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+        self._base = _Base(sys.modules)
         self._before = list(warnings.filters)
         for name in config["modules"]:
             self.doubt = _imported(name, config["seeded"])
@@ -136,6 +142,8 @@ class Template:
         for name in config["ready"]:
             with contextlib.suppress(Exception):  # only quicker for it
                 _called(name)
+        self._loaded = dict(sys.modules)
+        self._top_names = {name.partition(".")[0] for name in sys.modules} - {"__main__"}
         # what imports set, as a fresh process would have it set
         self._set = {n: v for n, v in os.environ.items() if self.started.get(n) != v and n != "MPLBACKEND"}
         gc.collect()
@@ -237,41 +245,54 @@ class Template:
             return f"the environment differs: {', '.join(differing[:5])}"
         if request["executable"] != self._config["executable"]:
             return "another interpreter"
-        loaded = {name.partition(".")[0] for name in sys.modules}
         found = set().union(*(_importable(folder) for folder in (request["cwd"], *request["folders"])))
-        if hidden := sorted(found & loaded - {"__main__"}):
+        if hidden := sorted(found & self._top_names):
             return f"the notebook's folder has modules named like installed ones: {', '.join(hidden[:5])}"
         return ""
 
     def _keep(
         self, connection: socket.socket, watched: int | None, request: dict[str, Any], fds: list[int]
     ) -> Callable[[], int] | None:
-        """Fork the working process and keep it until it, or whoever asked for it, is gone."""
+        """Fork one working process after another and keep it until it, or whoever asked for it, is gone."""
         _libc().prctl(_SUBREAPER, 1, 0, 0, 0)
         keeper = os.getpid()
+        asked: dict[str, Any] | None = request
+        while asked is not None:
+            request = asked
+            try:
+                reading, writing = os.pipe()
+                pid = os.fork()
+            except OSError as error:
+                refusal = f"nothing can be forked ({error.strerror})"
+                connection.sendall(json.dumps({"refused": refusal}).encode() + b"\n")
+                os._exit(1)
+            if not pid:
+                connection.detach()
+                self._detach(keeper, request, fds, writing)
+                return lambda: self._work(request)
+            os.close(writing)
+            for descriptor in fds:
+                os.close(descriptor)
+            fds.clear()
+            asked = self._next(connection, watched, pid, reading, fds)
+        os._exit(0)
+
+    def _next(
+        self, connection: socket.socket, watched: int | None, pid: int, reading: int, fds: list[int]
+    ) -> dict[str, Any] | None:
+        """Keep the working process until its end; return the request for the next one, if there is any."""
         try:
-            reading, writing = os.pipe()
-            pid = os.fork()
-        except OSError as error:
-            refusal = f"nothing can be forked ({error.strerror})"
-            connection.sendall(json.dumps({"refused": refusal}).encode() + b"\n")
-            os._exit(1)
-        if not pid:
-            connection.detach()
-            self._detach(keeper, request, fds, writing)
-            return lambda: self._work(request)
-        os.close(writing)
-        for descriptor in fds:
-            os.close(descriptor)
-        fds.clear()
-        status = -signal.SIGKILL
-        try:
-            status = _kept(connection, watched, pid, reading)
-        finally:
-            end_family(os.getpid(), spare=True)
-            with contextlib.suppress(OSError):
-                connection.sendall(json.dumps({"exit": status}).encode() + b"\n")
-            os._exit(0)
+            try:
+                status = _kept(connection, watched, pid, reading)
+            finally:
+                end_family(os.getpid(), spare=True)
+            connection.sendall(json.dumps({"exit": status}).encode() + b"\n")
+            if (asked := _asked(connection, watched, fds)) and (refusal := self._refusal(asked)):
+                connection.sendall(json.dumps({"refused": refusal}).encode() + b"\n")
+                return None
+            return asked
+        except Exception:  # such as a line that was cut: nobody is left to work for
+            return None
 
     def _detach(self, keeper: int, request: dict[str, Any], fds: list[int], writing: int) -> None:
         """Make this fork a process that owes nothing to the template."""
@@ -283,8 +304,9 @@ class Template:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for target, source in enumerate((nothing, *fds)):
+        if len(fds) < 3:
+            fds.insert(0, os.open(os.devnull, os.O_RDONLY))
+        for target, source in enumerate(fds):
             os.dup2(source, target)
         # the number that tells when this process is ready stays open until then, just above the standard ones
         os.dup2(writing, 3, inheritable=False)
@@ -319,13 +341,12 @@ class Template:
         sys.orig_argv[:] = [sys.orig_argv[0], "-m", "ipykernel_launcher", *request["arguments"]]
         status = 0
         app: Any = None
-        loaded: set[str] = set()
         try:
             added = len(warnings.filters)
             app_class.clear_instance()
-            loaded = set(sys.modules)
             app = app_class.instance(parent_handle=os.getppid())
-            app.initialize(request["arguments"])
+            with self._base.seen():
+                app.initialize(request["arguments"])
             self._order_filters(added)
             for name, arguments in request["calls"]:
                 with contextlib.suppress(ImportError):
@@ -338,7 +359,7 @@ class Template:
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)
             status = 1
-        _finish(status, loaded, getattr(app, "control_thread", None))
+        _finish(status, self._loaded, getattr(app, "control_thread", None))
         return status
 
     def _order_filters(self, before: int) -> None:
@@ -350,6 +371,33 @@ class Template:
         rest = warnings.filters[len(added) + len(imported) :]
         warnings.filters[:] = [*imported, *added, *rest]  # type: ignore[index]
         warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+class _Base:
+    """``sys`` as a kernel sees it that asks which modules are its own: those that a fresh one has by then.
+
+    Their names and files are here side by side: to look at all modules would copy the pages of each.
+    """
+
+    def __init__(self, modules: Mapping[str, Any]) -> None:
+        files = {name: getattr(module, "__file__", None) for name, module in modules.items()}
+        files = json.loads(json.dumps(files, default=str))
+        self.modules = {name: types.SimpleNamespace(__file__=file) for name, file in files.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+    @contextlib.contextmanager
+    def seen(self) -> Iterator[None]:
+        """Have a kernel that is made meanwhile look here."""
+        asking: list[Any] = [sys.modules["ipykernel.ipkernel"], sys.modules["IPython.core.shellapp"]]
+        for module in asking:
+            module.sys = self
+        try:
+            yield
+        finally:
+            for module in asking:
+                module.sys = sys
 
 
 def end_family(root: int, spare: bool = False) -> None:
@@ -373,33 +421,58 @@ def _kept(connection: socket.socket, watched: int | None, pid: int, reading: int
     connection.settimeout(_PATIENCE)
     connection.sendall(json.dumps({"pid": pid}).encode() + b"\n")
     child = _pidfd(pid)
+    with os.fdopen(reading, "rb", buffering=0) as beginning, _closed(child):
+        poll = select.poll()
+        for descriptor in (connection.fileno(), watched, child, reading):
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
+        waiting = b""
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(None if child is not None else 50)}
+            if reading in ready:
+                poll.unregister(reading)
+                if beginning.read(1):
+                    connection.sendall(b'{"ready": true}\n')
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                return os.waitstatus_to_exitcode(status)
+            if watched in ready:
+                break
+            if connection.fileno() in ready:
+                data = connection.recv(4096)
+                if not data:
+                    break
+                *lines, waiting = (waiting + data).split(b"\n")
+                for line in lines:
+                    _pass_on(pid, int(json.loads(line)["signal"]))
+        _pass_on(pid, signal.SIGKILL)
+        return -signal.SIGKILL
+
+
+def _asked(connection: socket.socket, watched: int | None, fds: list[int]) -> dict[str, Any] | None:
+    """Wait for the next request over a connection and return it; ``None`` once whoever asks is gone."""
     poll = select.poll()
-    for descriptor in (connection.fileno(), watched, child, reading):
+    for descriptor in (connection.fileno(), watched):
         if descriptor is not None:
             poll.register(descriptor, select.POLLIN)
-    waiting = b""
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll(None if child is not None else 50)}
-        if reading in ready:
-            said = os.read(reading, 1)
-            poll.unregister(reading)
-            os.close(reading)
-            if said:
-                connection.sendall(b'{"ready": true}\n')
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        if watched in ready:
-            break
-        if connection.fileno() in ready:
-            data = connection.recv(4096)
-            if not data:
-                break
-            *lines, waiting = (waiting + data).split(b"\n")
-            for line in lines:
-                _pass_on(pid, int(json.loads(line)["signal"]))
-    _pass_on(pid, signal.SIGKILL)
-    return -signal.SIGKILL
+    while watched not in {descriptor for descriptor, _ in poll.poll()}:
+        request, received = _received(connection)
+        fds += received
+        if not request:
+            return None
+        if "signal" not in request:  # for one that has ended by now
+            return request
+    return None
+
+
+@contextlib.contextmanager
+def _closed(descriptor: int | None) -> Iterator[None]:
+    """Close a descriptor after the block."""
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _pass_on(pid: int, number: int) -> None:
@@ -416,7 +489,7 @@ def _called(name: str, *arguments: Any) -> Any:
     return getattr(found, function)(*arguments) if function else None
 
 
-def _finish(status: int, loaded: set[str], control: Any) -> None:
+def _finish(status: int, loaded: dict[str, Any], control: Any) -> None:
     """End a kernel as an interpreter ends, but for taking apart what was ``loaded``: that would cost a run.
 
     Threads are waited for, exit handlers run, the notebook's objects go, files left open are written out.
@@ -433,7 +506,7 @@ def _finish(status: int, loaded: set[str], control: Any) -> None:
         if names is not globals():  # as they are in a kernel that ends before it has a namespace
             for name in [name for name in names if name != "__builtins__"]:
                 names[name] = None
-        for name in set(sys.modules) - loaded:
+        for name in _new_since(loaded):
             del sys.modules[name]
         gc.collect()
         for each in gc.get_objects():
@@ -444,8 +517,20 @@ def _finish(status: int, loaded: set[str], control: Any) -> None:
         os._exit(status & 0xFF)
 
 
+def _new_since(loaded: dict[str, Any]) -> list[str]:
+    """Return the names of the modules that were not ``loaded``: the last ones of all."""
+    found = []
+    last = next(reversed(loaded), "")
+    for name in reversed(sys.modules):
+        if name == last and sys.modules[name] is loaded[last]:
+            break
+        if name not in loaded:
+            found.append(name)
+    return found
+
+
 def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Read one request, a line of JSON, with the descriptors that came with it."""
+    """Read one request, a line of JSON, with the descriptors that came with it; empty at the end of all."""
     fds = array.array("i")
     data, ancillary, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(4 * fds.itemsize))
     for level, kind, content in ancillary:
@@ -457,7 +542,8 @@ def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         data = connection.recv(1 << 16)
         size += len(data)
         parts.append(data)
-    request: dict[str, Any] = json.loads(b"".join(parts))
+    *_, last = b"".join(parts).splitlines() or [b"{}"]
+    request: dict[str, Any] = json.loads(last)
     return request, list(fds)
 
 

@@ -24,7 +24,7 @@ _MOST_FORKS = 250
 _TO_LISTEN = 30.0
 _BETWEEN_LOOKS = 0.005
 _LONGEST_PATH = 80  # a socket's address holds 107 bytes, and kernels append to theirs
-_RUNNER = "jupyter_mlops.runs.execution.child:main"
+_RUNNER = "jupyter_mlops.runs.execution.child:serve"
 _RUNNER_READY = ("jupyter_mlops.runs.execution.child:rehearse",)
 _KERNEL_READY = ("jupyter_mlops.runs.tracking.imports",)
 # an allocator that pyarrow has but does not use would start a thread when it is loaded

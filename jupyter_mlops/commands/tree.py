@@ -25,7 +25,8 @@ _MODULES = (
     "audit",
     "demo",
 )
-_PARTS = {"data": ("data", "remotes", "storage")}  # the modules of a noun, all of them
+# the modules of a noun, all of them
+_PARTS = {"data": ("data", "remotes", "storage"), "run": ("runs",), "runs": ("runs",)}
 _NOUNS = {
     "data": "Versioned datasets.",
     "data remote": "Places that versions are pushed to and pulled from.",

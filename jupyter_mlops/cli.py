@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from .commands import Session, tree_for
-from .errors import MLOpsError
+from .errors import MLOpsError, told
 
 _SIGNALLED = 128  # what shells add to the number of the signal that ended a command
 _HINTS = {
@@ -58,10 +58,11 @@ def run(arguments: list[str]) -> int:
     except click.UsageError as error:
         return _fail(error.format_message(), _usage_hint(error), 2, session)
     except (click.Abort, KeyboardInterrupt) as stopped:
-        number = next(
-            (e.number for e in (stopped, stopped.__cause__) if isinstance(e, _Ended)), signal.SIGINT
-        )
-        return _fail("interrupted", session.interrupted, _SIGNALLED + number, session)
+        chain = (stopped, stopped.__cause__)
+        number = next((e.number for e in chain if isinstance(e, _Ended)), signal.SIGINT)
+        # what was interrupted knows best how it goes on
+        notes = [note for e in chain for note in getattr(e, "__notes__", ())]
+        return _fail("interrupted", "; ".join(notes) or session.interrupted, _SIGNALLED + number, session)
     except MLOpsError as error:
         return _fail(error.message, error.hint, error.exit_status, session, error)
     except BrokenPipeError:
@@ -98,7 +99,7 @@ def _fail(message: str, hint: str, status: int, session: Session, error: MLOpsEr
         if session.as_json and error is not None:
             click.echo(json.dumps({"error": error.to_dict()}, ensure_ascii=False), err=True)
         else:
-            click.echo(f"mlops: {message}" + (f" — {hint}" if hint else ""), err=True)
+            click.echo(f"mlops: {told(message, hint)}", err=True)
     return status
 
 

@@ -34,7 +34,7 @@ class MLOpsError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} — {self.hint}" if self.hint else self.message
+        return told(self.message, self.hint)
 
     def to_dict(self) -> dict[str, str]:
         """Return the error envelope that REST, ``--json`` and Slack share."""
@@ -87,6 +87,13 @@ class StoreFailed(Failed):
 
 class Unreachable(MLOpsError):
     code, status, exit_status = "unreachable", 503, 3
+
+
+def told(message: str, hint: str) -> str:
+    """Return what is wrong, and the hint after a dash, unless that begins on a line of its own."""
+    if not hint:
+        return message
+    return f"{message}{hint}" if hint.startswith("\n") else f"{message} — {hint}"
 
 
 def close_matches(word: str, known: Iterable[str], otherwise: str = "") -> str:

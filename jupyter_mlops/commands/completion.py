@@ -132,7 +132,9 @@ def _parameter(command: click.Command, arguments: list[str], fragment: str) -> c
         if not word.startswith("-") and previous not in takes_value
     ]
     positional = [p for p in command.params if isinstance(p, click.Argument)]
-    return positional[len(values)] if len(values) < len(positional) else None
+    if len(values) < len(positional):
+        return positional[len(values)]
+    return positional[-1] if positional and positional[-1].nargs == -1 else None
 
 
 def _refs(names: list[str], versions: list[str], aliases: list[str]) -> list[str]:

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..errors import BadInput
+from ..errors import BadInput, Conflict, NotFound, close_matches
 from ..people import Role
 from ..project import Project
+from ..value import Listing
 from . import outcome
 from .table import verb
-from .words import EXPERIMENT, GRID, INPUT, NOTEBOOK, PARAMETER, RUN_REF
+from .words import EXPERIMENT, FILE, GRID, INPUT, NOTEBOOK, PARAMETER, RUN_REF
 
-_RESUME = "what was recorded is kept; `mlops runs resume EXPERIMENT@latest` executes what is missing"
+_AS_BEFORE = "what was there before is still there; repeat it"
+_to = click.option(
+    "--to",
+    "path",
+    type=FILE,
+    metavar="PATH",
+    help="What to write; else its own name, here. A single file may go into an existing folder.",
+)
+_force = click.option(
+    "--force", is_flag=True, help="Replace what is there, too; it is moved to PATH.replaced."
+)
 
 
-@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_execution, interrupted=_RESUME)
+@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_execution, interrupted="nothing was started")
 @click.argument("notebook", type=NOTEBOOK, required=False)
 @click.option("-p", "parameters", multiple=True, type=PARAMETER, metavar="KEY=VALUE", help="Set a parameter.")
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    type=FILE,
+    metavar="PATH",
+    help="Read parameters from a YAML or JSON file; -p goes before it.",
+)
 @click.option(
     "--input", "inputs", multiple=True, type=INPUT, metavar="KEY=REF", help="Fix a dataset it reads."
 )
@@ -62,6 +82,7 @@ def run(
     project: Project,
     notebook: str | None,
     parameters: tuple[tuple[str, Any], ...],
+    file: str | None,
     inputs: tuple[tuple[str, Any], ...],
     grid: tuple[tuple[str, Any], ...],
     space: tuple[tuple[str, Any], ...],
@@ -83,7 +104,7 @@ def run(
 ) -> Any:
     """Execute NOTEBOOK once, or once for each parameter set of a search; with --like, a run once more."""
     given: dict[str, Any] = {
-        "parameters": _once("-p", parameters),
+        "parameters": {**(_read(file) if file else {}), **_once("-p", parameters)},
         "inputs": _once("--input", inputs),
         "grid": _once("--grid", grid) or None,
         "space": _once("--space", space) or None,
@@ -108,9 +129,22 @@ def run(
         if yes or not getattr(error, "confirmable", False) or not sys.stdin.isatty():
             raise
         if not click.confirm(f"{error.message}: execute them all?", err=True):
-            raise
+            raise Conflict("nothing was started") from None
         runs = project.runs.execute(notebook, confirm=True, **given)
     return project.runs.reproduction(runs[0]) if like is not None and not detach else runs
+
+
+def _read(file: str) -> dict[str, Any]:
+    import yaml  # type: ignore[import-untyped]  # ships no types
+
+    path = Path(file).expanduser()
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise BadInput(f"{path} holds no parameters by name", "write one a line, such as C: 0.3")
+    return found
 
 
 def _once(option: str, pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
@@ -136,32 +170,67 @@ def list_(project: Project, where: str, order_by: str | None, limit: int, experi
     `metrics.auc > 0.8 and not parameters.penalty in ('l1', 'l2')`. `text matches 'word beginn*'` finds words
     in names, notes, parameters, tags and errors. The whole grammar with examples: docs/search.md.
     """
-    return project.runs.search(where=where, order_by=order_by, limit=limit, experiment=experiment)
+    found = project.runs.search(where=where, order_by=order_by, limit=limit, experiment=experiment)
+    if experiment is not None and not found:
+        project.runs.check_experiment(experiment)
+    return found
 
 
 @verb("runs show", role=Role.VIEWER, chat=True)
 @click.argument("ref", type=RUN_REF)
 def show(project: Project, ref: str) -> Any:
-    """Show one run: what made it, what came of it, and where it failed."""
-    return project.runs.get(ref)
+    """Show one run: what made it, what came of it, and where it failed; of a sweep's id, all its runs."""
+    return project.runs.named(ref)
 
 
-@verb("runs notebook", role=Role.VIEWER)
+@verb("runs sweeps", role=Role.VIEWER)
+@click.option("--experiment", type=EXPERIMENT, metavar="NAME", help="Only of this experiment.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many."
+)
+def sweeps(project: Project, experiment: str | None, limit: int) -> Any:
+    """List sweeps, newest first; `runs show SWEEP` shows the runs of one."""
+    found = project.runs.sweeps(experiment, limit)
+    if experiment is not None and not found:
+        project.runs.check_experiment(experiment)
+    return Listing("sweeps", found)
+
+
+@verb("runs artifacts", role=Role.VIEWER)
 @click.argument("ref", type=RUN_REF)
-@click.option("--to", "path", default=".", show_default=True, metavar="PATH", help="A new file, or a folder.")
-def notebook_(project: Project, ref: str, path: str) -> Any:
-    """Write the notebook of a run as it was executed, with its outputs and where it failed."""
+def artifacts(project: Project, ref: str) -> Any:
+    """List what a run keeps: files, folders, tables, figures, models; `runs artifact REF NAME` writes one."""
+    return Listing("artifacts", tuple(project.runs.get(ref).artifacts.values()))
+
+
+@verb("runs artifact", role=Role.VIEWER, interrupted=_AS_BEFORE)
+@click.argument("ref", type=RUN_REF)
+@click.argument("name")
+@_to
+@_force
+def artifact(project: Project, ref: str, name: str, path: str | None, force: bool) -> Any:
+    """Write the artifact NAME of a run as a file or folder, byte for byte."""
     run = project.runs.get(ref)
-    run.checkout_notebook(path)
-    return run
+    if name not in run.artifacts:
+        known = f"it has {', '.join(run.artifacts) or 'none'}"
+        raise NotFound(f"run {run.id} has no artifact '{name}'", close_matches(name, run.artifacts, known))
+    return run.artifacts[name].check_out(path, force=force)
+
+
+@verb("runs notebook", role=Role.VIEWER, interrupted=_AS_BEFORE)
+@click.argument("ref", type=RUN_REF)
+@_to
+@_force
+def notebook_(project: Project, ref: str, path: str | None, force: bool) -> Any:
+    """Write the notebook of a run as it was executed, with its outputs and where it failed."""
+    return project.runs.get(ref).check_out_notebook(path or ".", force=force)
 
 
 @verb("runs compare", role=Role.VIEWER)
-@click.argument("a", type=RUN_REF)
-@click.argument("b", type=RUN_REF)
-def compare(project: Project, a: str, b: str) -> Any:
-    """Compare two runs: metrics, parameters, inputs, environment, sources, notebooks cell by cell."""
-    return project.runs.compare(a, b)
+@click.argument("refs", metavar="A B …", nargs=-1, required=True, type=RUN_REF)
+def compare(project: Project, refs: tuple[str, ...]) -> Any:
+    """Compare runs: metrics, parameters, inputs; two also by environment, sources, and cell by cell."""
+    return project.runs.compare(*refs)
 
 
 @verb("runs resume", role=Role.CONTRIBUTOR, outcome=outcome.of_runs)

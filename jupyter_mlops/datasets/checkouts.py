@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import BadInput, Conflict, Damaged
+from ..errors import Conflict, Damaged
 from ..objects import Entry, Objects
 from ..objects.blob import hexadecimal
-from ..objects.files.checkout import Aside, Manner, place_file, place_tree
+from ..objects.files.checkout import Aside, Manner, place_file, place_tree, refuse_ours
 from ..objects.files.snapshot import mode_of
 from ..objects.tree import FOLDER
 from .progress import progress
@@ -42,7 +42,7 @@ class Checkouts:
         target = Path(path if path is not None else version.source).expanduser()
         if version.kind != "folder" and target.is_dir():
             target = target / version.source
-        self._refuse_ours(target, version)
+        refuse_ours(self._objects, target, version.source, version.kind == "folder")
         manner = Manner(
             link,
             force,
@@ -84,18 +84,6 @@ class Checkouts:
             return place_tree(self._objects, entries, target, modes, advance, manner)
         (entry,) = entries
         return place_file(self._objects, entry.digest, target, modes[entry.path], advance, manner)
-
-    def _refuse_ours(self, target: Path, version: DatasetVersion) -> None:
-        """Raise ``BadInput`` for places that must not be replaced, with force or without."""
-        place = target.parent.resolve() / target.name if target.name not in ("", "..") else target.resolve()
-        state = self._objects.folder.resolve().parent
-        if state.is_relative_to(place) or place.is_relative_to(state):
-            raise BadInput(f"{target} holds the project's own state", "name a folder for the data alone")
-        if version.kind == "folder" and Path.cwd().is_relative_to(place):
-            # replacing it would leave this process in a folder that is gone
-            raise BadInput(
-                f"{target} is the current folder", f"name a folder in it, such as {version.source}"
-            )
 
     def _lost(self, name: str, found: dict[str, str | None]) -> list[str]:
         """Return those of the found files that are in no version of the dataset, or whose bytes are gone."""

@@ -78,8 +78,8 @@ class MLOpsMagics(Magics):
             return None
         except click.UsageError as error:
             raise UsageError(error.format_message()) from None
-        except click.Abort:
-            raise KeyboardInterrupt from None
+        except click.Abort as stopped:
+            raise KeyboardInterrupt(*getattr(stopped.__cause__, "__notes__", ())) from None
         if session.opened:
             self.close()
             self._project = session.project

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .runs import Sweep as Sweep
     from .tracker import Tracker as Tracker
     from .tracking.active import ActiveRun as ActiveRun
+    from .written import Written as Written
 
 _HOME = {
     "ActiveRun": "tracking.active",
@@ -41,6 +42,7 @@ _HOME = {
     "Runs": "runs",
     "Sweep": "runs",
     "Tracker": "tracker",
+    "Written": "written",
 }
 __all__ = sorted(_HOME)
 

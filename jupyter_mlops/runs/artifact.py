@@ -15,12 +15,16 @@ from ..datasets.progress import progress
 from ..datasets.source import opened
 from ..errors import BadInput, Failed
 from ..objects import Objects
+from ..objects.files.checkout import Manner, place_file, place_tree, refuse_ours
 from ..value import Value
 from .plain import plain
 from .tracking.pictures import Drawn, Picture, drawn, media_of, shown_file
+from .written import Written
 
 _TABLES = ("DataFrame", "LazyFrame", "Table", "RecordBatch")
 _LARGEST_PICTURE = 20_000_000
+_PARQUET = ".parquet"
+_OCCUPIED = "name another path, or replace it with --force (force=True), which moves it aside"
 
 
 class SavedModel(Protocol):
@@ -112,15 +116,33 @@ class Artifact(Value):
 
         Raises ``Conflict`` if something else is there.
         """
-        target = Path(path).expanduser()
-        objects = self._bound().objects
-        if self.kind in ("folder", "model"):
-            objects.checkout_tree(objects.tree(self.digest), target)
-        else:
-            if target.is_dir():
-                target = target / Path(self.name).name
-            objects.checkout(self.digest, target)
-        return target
+        return self.check_out(path).path
+
+    def check_out(self, path: str | Path | None = None, *, force: bool = False) -> Written:
+        """Write the stored bytes to ``path``, whole or not at all, and return where they are.
+
+        Without ``path`` under its own name, here; a single file may go into an existing folder. Raises
+        ``Conflict`` if something else is there; with ``force`` that is moved to ``PATH.replaced``.
+        """
+        objects, name = self._bound().objects, self.file_name
+        target = Path(path if path is not None else name).expanduser()
+        folder = self.kind in ("folder", "model")
+        if not folder and target.is_dir():
+            target = target / name
+        refuse_ours(objects, target, name, folder)
+        manner = Manner(force=force, aside=True, hint=_OCCUPIED)
+        with progress(self.name, self.bytes) as advance:
+            if folder:
+                aside = place_tree(objects, objects.tree(self.digest), target, {}, advance, manner)
+            else:
+                aside = place_file(objects, self.digest, target, 0o644, advance, manner)
+        return Written(target, aside.place if aside else None)
+
+    @property
+    def file_name(self) -> str:
+        """What its file or folder is called unless somebody says otherwise."""
+        name = Path(self.name).name or "artifact"
+        return name if self.kind != "table" else f"{name.removesuffix(_PARQUET)}{_PARQUET}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the artifact as JSON-ready types."""
@@ -170,7 +192,8 @@ def stored_text(objects: Objects, text: str, name: str | None) -> Artifact:
 def _of_path(objects: Objects, source: Any, name: str | None) -> Artifact:
     if isinstance(source, str | Path) and _is_empty(Path(source).expanduser()):
         return _of_bytes(objects, name or Path(source).name, "file", b"", {})  # no version of data, but a log
-    with opened(name or "", source, None, objects) as found:
+    # a table's file is called so by itself
+    with opened((name or "").removesuffix(_PARQUET), source, None, objects) as found:
         media = shown_file(found.readable) if found.kind == "file" and found.readable else None
         with objects.batch() as batch, progress(found.name, found.size) as advance:
             kept = found.store(objects, batch, advance)

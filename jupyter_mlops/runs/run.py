@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..charts import Figure, bar, line
-from ..errors import Conflict, NotFound, close_matches
+from ..errors import NotFound, close_matches
 from ..value import Value
-from .artifact import Artifact
+from .artifact import Artifact, Keeper
 from .plain import jsonable
 from .points import MetricPoint as MetricPoint
+from .written import Written
 
 _SEED = re.compile(r"(?:^|_)(?:seed|random_state)$", re.IGNORECASE)
 _COURSE = 1_000  # points of a curve that is drawn: a screen has no more columns
@@ -28,7 +28,8 @@ _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 class RunError(Value):
     """Why a run failed.
 
-    ``cell`` counts the cells of the notebook as written, from 0; ``None`` outside of cells.
+    ``cell`` is the index of a cell in the notebook as written, from 0; ``None`` outside of cells.
+    ``execution`` is the number that the executed notebook and the traceback give it: ``In [4]``.
     """
 
     cell: int | None
@@ -36,10 +37,16 @@ class RunError(Value):
     message: str
     traceback: str = ""
     source: str = ""
+    execution: int | None = None
 
     def __str__(self) -> str:
         text = f"{self.name}: {self.message}" if self.message else self.name
-        return text if self.cell is None else f"{text} (cell {self.cell})"
+        return f"{text} ({self.place})" if self.place else text
+
+    @property
+    def place(self) -> str:
+        """Which cell it was, as people count them, from 1; empty outside of cells."""
+        return "" if self.cell is None else f"cell {self.cell + 1}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the error as JSON-ready types."""
@@ -59,7 +66,7 @@ class RunInfo:
     host: str = ""
 
 
-class Details(Protocol):
+class Details(Keeper, Protocol):
     """Where a run finds what is too long to carry along."""
 
     def history(self, run: str, metric: str, most: int | None = None) -> tuple[MetricPoint, ...]: ...
@@ -197,23 +204,20 @@ class Run(Value):
         digest = self.info.executed_digest
         return self._bound().notebook(digest) if digest else None
 
-    def checkout_notebook(self, path: str | Path) -> Path:
+    def checkout_notebook(self, path: str | Path = ".") -> Path:
         """Write the notebook with this run's outputs to ``path``, a file or a folder, and return the file.
 
-        Raises ``NotFound`` where no notebook was executed, ``Conflict`` if the file is there already.
+        Raises ``NotFound`` where no notebook was executed, ``Conflict`` if something else is there.
         """
-        document = self.executed_notebook()
-        if document is None:
+        return self.check_out_notebook(path).path
+
+    def check_out_notebook(self, path: str | Path = ".", *, force: bool = False) -> Written:
+        """Do what ``checkout_notebook`` does; with ``force`` what is there is moved to ``PATH.replaced``."""
+        digest = self.info.executed_digest
+        if digest is None:
             raise NotFound(f"run {self.id} executed no notebook", "it was recorded by hand, or never started")
-        target = Path(path).expanduser()
-        if target.is_dir():
-            target = target / f"{Path(self.notebook or 'notebook').stem}-{self.id}.ipynb"
-        try:
-            with target.open("x", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=False, indent=1)
-        except FileExistsError:
-            raise Conflict(f"{target} is there already", "name another file") from None
-        return target
+        name = f"{Path(self.notebook or 'notebook').stem}-{self.id}.ipynb"
+        return Artifact(name, "file", digest, 0, {}, self._bound()).check_out(path, force=force)
 
     def sources(self) -> dict[str, str]:
         """Return the project's own source files that the run used, by path."""

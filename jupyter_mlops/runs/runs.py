@@ -309,8 +309,8 @@ class Runs(Value, Sequence[Run]):
 
 def decision(maximize: str | None, minimize: str | None) -> tuple[str | None, str | None]:
     """Return the metric that decides and its goal; raises ``BadInput`` where both are asked for."""
-    if maximize and minimize:
+    if maximize is not None and minimize is not None:
         raise BadInput("a sweep is decided by one metric", "give maximize or minimize, not both")
-    if maximize:
+    if maximize is not None:
         return maximize, "maximize"
-    return (minimize, "minimize") if minimize else (None, None)
+    return (minimize, "minimize") if minimize is not None else (None, None)

@@ -216,6 +216,10 @@ class Tracker:
         """Return one run: id or its beginning, ``<experiment>@latest``, ``<experiment or sweep>@best``."""
         return self._finder.get(ref)
 
+    def named(self, ref: str | Run | Runs | Sweep) -> Run | Runs:
+        """Return what ``ref`` names: the runs of a sweep where it is a sweep's id, else one run."""
+        return self._finder.named(ref)
+
     def best(self, name: str) -> Run:
         """Return the best finished run of a sweep or experiment, by the metric last declared for it."""
         return self._finder.best(name)
@@ -263,7 +267,7 @@ class Tracker:
     def compare(self, *refs: str | Run) -> Comparison:
         """Return runs side by side; two of them down to environment, sources and executed notebook."""
         if len(refs) < 2:
-            raise BadInput("comparing needs two runs or more")
+            raise BadInput("comparing needs two runs or more", "name another one")
         runs = tuple(self.get(ref) for ref in refs)
         return compared_closely(*runs) if len(runs) == 2 else compared(runs)
 
@@ -287,6 +291,10 @@ class Tracker:
     def experiments(self) -> tuple[str, ...]:
         """Return the names of all experiments."""
         return self._finder.experiments()
+
+    def check_experiment(self, name: str) -> None:
+        """Raise ``NotFound`` where runs are known, and none of an experiment of that name."""
+        self._finder.check_experiment(name)
 
     def roots(self) -> Iterator[tuple[str, str, bool]]:
         """Yield all stored bytes that runs need: whose they are, their digest, whether that is a tree's."""

@@ -15,6 +15,7 @@ from ..commands.table import Verb, registered
 from ..errors import BadInput, Conflict, MLOpsError, NotFound, Refused
 from ..people import Identity, Role
 from ..project import Project
+from ..runs import Run, Runs
 from ..store import Event
 from ..value import Listing, Value
 
@@ -150,6 +151,8 @@ def runs(project: Project, asked: Asked) -> Page:
 def run(project: Project, asked: Asked) -> Page:
     """One run, with the notebook as it was executed."""
     found = ask(project, "runs show", asked.words)
+    if isinstance(found, Runs):
+        return _one(asked, found, "runs", [("Runs", "runs")])
     trail = [("Runs", "runs")]
     if found.sweep:
         trail.append((f"sweep {found.sweep}", f"sweeps/{found.sweep}"))
@@ -161,7 +164,7 @@ def run(project: Project, asked: Asked) -> Page:
 
 def run_notebook(project: Project, asked: Asked) -> Page:
     """The notebook of a run as it was executed, at the cell that failed."""
-    found = ask(project, "runs show", asked.words)
+    found = _one_run(project, asked)
     if found.info.executed_digest is None:
         raise NotFound(f"run {found.id} executed no notebook", "it was recorded by hand, or never started")
     data = {
@@ -177,7 +180,7 @@ def run_notebook_content(project: Project, asked: Asked) -> str:
     """The executed notebook alone, for the sandboxed frame of a page."""
     from ..views.executed import notebook_page
 
-    found = ask(project, "runs show", asked.words)
+    found = _one_run(project, asked)
     document = found.executed_notebook()
     if document is None:
         raise NotFound(f"run {found.id} executed no notebook")
@@ -191,6 +194,13 @@ def run_comparison(project: Project, asked: Asked) -> Page:
     steps = [("Runs", "runs"), (f"run {found.runs[0].id}", found.runs[0].path)]
     page = _one(asked, found, "runs", steps)
     return replace(page, data={**page.data, "other": found.runs[1]})
+
+
+def _one_run(project: Project, asked: Asked) -> Run:
+    found = ask(project, "runs show", asked.words)
+    if not isinstance(found, Run):
+        raise NotFound(f"there is no run '{asked.words[0]}'", "it is a sweep")
+    return found
 
 
 def _anchor(found: Any) -> str:

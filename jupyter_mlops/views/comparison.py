@@ -178,7 +178,7 @@ def _said(cell: CellChange) -> str:
     kind = "" if cell.cell_type == "code" else f"{cell.cell_type} "
     if cell.kind != "changed":
         return f"{kind}cell {cell.number} {cell.kind}".capitalize()
-    moved = "" if cell.before == cell.after else f", cell {cell.before} before"
+    moved = "" if cell.before is None or cell.before == cell.after else f", cell {cell.before + 1} before"
     what = "" if cell.source else ": the same code, another output"
     return f"{kind}cell {cell.number}{moved}{what}".capitalize()
 

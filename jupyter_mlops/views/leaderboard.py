@@ -241,7 +241,7 @@ def failures(runs: Sequence[Run]) -> tuple[Block, ...]:
         blocks.append(
             facts(
                 (
-                    "outside of cells" if error.cell is None else f"cell {error.cell}",
+                    error.place or "outside of cells",
                     Cell(formats.shortened(f"{error.name}: {error.message}".rstrip(": "), 300), "bad"),
                 ),
                 ("code", Cell(formats.shortened(failing_line(error), 120), "code")),
@@ -263,7 +263,7 @@ def executed_cell(run: Run) -> Cell:
 
 
 def failing_line(error: RunError) -> str:
-    """Return the line of the cell that failed, as its traceback says; else the cell's last one."""
+    """Return the line of the cell that failed, as its traceback says; nothing where that cannot be told."""
     lines = [line.strip() for line in error.source.strip().split("\n") if line.strip()]
     marked = [
         line
@@ -274,7 +274,7 @@ def failing_line(error: RunError) -> str:
         words = line.partition(">")[2].strip().partition(" ")[2].strip()
         if words and words in lines:
             return words
-    return lines[-1] if lines else ""
+    return lines[0] if len(lines) == 1 else ""
 
 
 def notebook_path(run: Run) -> str:
@@ -286,7 +286,7 @@ def error_cell(run: Run) -> Cell:
     """Return why a run failed, linked to its executed notebook."""
     if run.error is None:
         return Cell("")
-    where = "" if run.error.cell is None else f"cell {run.error.cell} · "
+    where = f"{run.error.place} · " if run.error.place else ""
     said = f"{run.error.name}: {run.error.message}".rstrip(": ").partition("\n")[0]
     path = notebook_path(run) if run.info.executed_digest else run.path
     return Cell(formats.shortened(f"{where}{said}", 160), "bad", link=path)

@@ -143,6 +143,10 @@ def _kept(run: Run) -> tuple[list[tuple[str, Cell | str | None]], list[str]]:
     made: list[tuple[str, Cell | str | None]] = [
         ("sources kept", f"{formats.count(len(sources), 'file')}: {shown}" if sources else ""),
         (
+            "code",
+            "not kept: it came from no file" if run.kind == "tracked" and run.ended and not sources else "",
+        ),
+        (
             "interpreter",
             f"{environment.get('implementation', '')} {environment['python']}" if environment else "",
         ),

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..charts import Figure, line
 from ..errors import MLOpsError
-from ..runs import Artifact, Run, RunError, Sweep
+from ..runs import Artifact, Run, RunError, Sweep, Written
 from . import formats
 from .dispatch import Column, listed, listing, view, when
 from .leaderboard import TONES, notebook_path, parameters_of, state_of
@@ -78,6 +78,23 @@ def _(value: Artifact) -> View:
     return View(value.name, summary, "plain", (told, *_pictures([value])))
 
 
+@view.register
+def _(value: Written) -> View:
+    told = f"wrote {value.path}"
+    return View(told, told + (f"; what was there is now {value.aside}" if value.aside else ""), "good")
+
+
+@listing("artifacts", Artifact)
+def _artifacts(items: Sequence[Artifact]) -> View:
+    columns = (
+        Column("artifact", lambda one: one.name),
+        Column("kind", lambda one: one.kind),
+        Column("size", lambda one: formats.size(one.bytes), numeric=True),
+        Column("digest", lambda one: Cell(formats.digest(one.digest), "code")),
+    )
+    return listed("artifact", items, columns, empty="`log_artifact` in a run keeps one")
+
+
 @listing("sweeps", Sweep)
 def _sweeps(items: Sequence[Sweep]) -> View:
     columns = (
@@ -109,7 +126,9 @@ def _artifacts_of(run: Run) -> Block:
 def _error(error: RunError) -> list[Block]:
     blocks: list[Block] = [Text(f"{error.name}: {error.message}".rstrip(": "), "bad")]
     if error.source.strip():
-        heading = "What failed" if error.cell is None else f"Cell {error.cell} failed"
+        heading = f"{error.place.capitalize()} failed" if error.place else "What failed"
+        if error.execution is not None:
+            heading += f", In [{error.execution}] as executed"
         blocks += [Heading(heading), Text(_tail(error.source), "code")]
     if error.traceback.strip():
         blocks += [Heading("Traceback"), Text(_tail(error.traceback), "code")]

@@ -131,7 +131,7 @@ def test_two_runs_are_compared_down_to_what_made_them_differ(
     assert source.path == "features.py"
     assert ("+", "    return x * 2") in source.lines
     assert found.notebook is not None
-    assert [cell.number for cell in found.notebook.cells] == [1]
+    assert [cell.number for cell in found.notebook.cells] == [2]
     assert {row.name for row in found.rows if row.differs and row.group == "parameter"} == {"C"}
     assert [course.metric for course in found.courses] == ["loss"]
     assert found.missing == ()

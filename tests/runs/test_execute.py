@@ -107,7 +107,10 @@ def test_a_failed_cell_is_a_failed_run_and_raises_nothing(
     (run,) = runs
     assert run.status == "failed"
     assert run.error is not None
-    assert (run.error.cell, run.error.name) == (2, "NameError")
+    assert (run.error.cell, run.error.place, run.error.name) == (2, "cell 3", "NameError")
+    assert f"In[{run.error.execution}]" in run.error.traceback
+    assert str(run.error).endswith("(cell 3)")
+    assert f"Cell 3 failed, In [{run.error.execution}] as executed" in str(run)
     assert run.error.message == "name 'undefined_name' is not defined"
     assert run.error.source == "y = x\nundefined_name + y"
     assert "undefined_name + y" in run.error.traceback
@@ -195,7 +198,7 @@ def test_versions_can_be_swept_over(customers: Project, write_notebook: WriteNot
         ({"grid": {"n": []}}, "grid n has no values", "at least one"),
         ({"grid": {"n": [1, "1"]}}, "grid n has 1 twice", ""),
         ({"grid": {"n": 3}}, "grid n is 3", "a list"),
-        ({"grid": {"n": range(101), "C": range(101)}}, "these are 10,201 runs", "confirm=True (--yes)"),
+        ({"grid": {"n": range(101), "C": range(101)}}, "these are 10,201 runs", "--yes (confirm=True)"),
         ({"grid": {"n": [1]}, "parameters": {"n": 1}}, "'n' is given twice", ""),
         (
             {"parameters": {"data": "customers@v1"}, "inputs": {"data": "customers@v1"}},

@@ -78,7 +78,7 @@ def test_a_run_is_executed_again_with_everything_that_was_kept(trained: Project)
     assert {one.name: one.agreement for one in found.outputs} == {"grown": "equal"}
     assert {one.name: one.agreement for one in found.metrics}["fit_seconds"] == "ignored"
     told = " ".join(found.ignored)
-    for kind in ("memory addresses in cell 3", "times in cell 3", "run ids in cell 3", "fit_seconds"):
+    for kind in ("memory addresses in cell 4", "times in cell 4", "run ids in cell 4", "fit_seconds"):
         assert kind in told
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ def test_the_order_puts_missing_values_last(history: Project) -> None:
         ("metrics.auc > 0.8 und x = 1", 19, "'und' was not expected; it should go on with 'and' or 'or'"),
         ("metrik.auc > 0.8", 1, "there is no 'metrik' to look at"),
         ("experimnt = 'a'", 1, "there is no 'experimnt'"),
-        ("status = 'a' and attributes.stat = 'x'", 18, "runs have no attribute 'stat'"),
+        ("status = 'failed' and attributes.stat = 'x'", 23, "runs have no attribute 'stat'"),
         ("metrics > 1", 8, "'metrics' needs a name"),
         ("metrics.auc = 'high'", 15, "metrics.auc is a number"),
         ("tags.n = 3", 10, "tags.n is text"),
@@ -120,6 +121,11 @@ def test_the_order_puts_missing_values_last(history: Project) -> None:
         ("tags.n in ()", 12, "')' was not expected"),
         ("metrics.auc ; drop", 13, "';' makes no sense"),
         ("or", 3, "it ends here; it should go on with a comparison"),
+        ("status = 'done'", 10, "there is no status 'done'"),
+        ("kind in ('tracked', 'script')", 21, "there is no kind 'script'"),
+        ("duration > 'soon'", 12, "duration is a length of time"),
+        ("duration > 10x", 12, "'1' makes no sense here"),
+        ("metrics.auc > 10s", 15, "metrics.auc is no length of time"),
     ],
 )
 def test_what_cannot_be_read_is_pointed_at(make_project, where: str, column: int, message: str) -> None:
@@ -128,9 +134,60 @@ def test_what_cannot_be_read_is_pointed_at(make_project, where: str, column: int
         project.runs.search(where)
     assert caught.value.message.startswith(f"the filter cannot be read at column {column}: ")
     assert message in caught.value.message
+    assert "— \n" not in str(caught.value)
     typed, caret = caught.value.hint.splitlines()[-2:]
     assert typed == f"    {where}"
     assert caret == " " * (4 + column - 1) + "^"
+
+
+def test_a_name_without_its_group_is_known(history: Project) -> None:
+    for where, meant in (
+        ("auc > 0.5", "metrics.auc?"),
+        ("acu > 0.5", "metrics.auc?"),
+        ("C = 1", "parameters.C?"),
+        ("name = 'a'", "tags.name?"),
+        ("experimnt = 'a'", "experiment?"),
+    ):
+        with pytest.raises(BadInput, match=f"did you mean {re.escape(meant)}"):
+            history.runs.search(where)
+    with pytest.raises(BadInput, match=r"order cannot be read at column 1: .* did you mean metrics\.auc\?"):
+        history.runs.search(order_by="auc desc")
+
+
+def test_a_status_is_one_of_the_known_ones_in_any_case(history: Project) -> None:
+    with pytest.raises(BadInput, match="known: queued, running, finished, failed, stopped, pruned"):
+        history.runs.search("status = 'xyz'")
+    assert names(history, "status = 'FAILED'") == names(history, "status = 'failed'") == "e"
+
+
+def test_a_length_of_time_may_have_a_unit(history: Project) -> None:
+    for where in ("duration < 10m", "duration < '10m'", "duration < 600"):
+        assert names(history, where) == names(history, ""), where
+    assert names(history, "duration > 10m") == ""
+
+
+def test_pruned_runs_are_found_by_their_status(make_project: Callable[..., Project]) -> None:
+    project = make_project()
+    for name in "abc":
+        with project.runs.start("churn") as run:
+            run.set_tags({"name": name})
+        # as the judge and the sweep's record write it
+        if name in "bc":
+            with project.store.bookkeeping() as tx:
+                pruned = 3 if name == "b" else None
+                tx.execute(
+                    "UPDATE runs SET status = 'stopped', pruned_step = :pruned WHERE id = :id",
+                    id=run.id,
+                    pruned=pruned,
+                )
+    assert names(project, "status = 'pruned'") == "b"
+    assert names(project, "status != 'pruned'") == "ac"
+    assert names(project, "not status != 'pruned'") == "b"
+    assert names(project, "status in ('pruned', 'finished')") == "ab"
+    assert names(project, "status not in ('pruned', 'finished')") == "c"
+    assert names(project, "status = 'stopped'") == "bc"
+    assert names(project, "pruned >= 3") == "b"
+    assert names(project, "", "pruned, tags.name") == "bac"
 
 
 def test_a_wrong_order_or_limit_is_refused(make_project) -> None:
@@ -140,7 +197,7 @@ def test_a_wrong_order_or_limit_is_refused(make_project) -> None:
     with pytest.raises(BadInput, match="is not a number of runs"):
         project.runs.search(limit=-1)
     with pytest.raises(BadInput, match="longer than"):
-        project.runs.search("status = 'a' or " * 200 + "status = 'a'")
+        project.runs.search("status = 'failed' or " * 200 + "status = 'failed'")
     with pytest.raises(BadInput):
         project.runs.search("(" * 1990)
 
@@ -224,5 +281,5 @@ def test_several_runs_are_compared_and_drawn(history: Project) -> None:
     assert not rows["fact", "experiment"].differs
     assert rows["metric", "val loss"].values == (3.0, None)
     assert comparison.to_dict()["runs"] == [runs[0].id, runs[1].id]
-    assert history.runs.search("status = 'nothing'").to_dict() == {"items": [], "sweep": None}
+    assert history.runs.search("status = 'queued'").to_dict() == {"items": [], "sweep": None}
     assert runs[0:2] == (runs[0], runs[1])

@@ -98,7 +98,7 @@ def test_a_list_of_sets_is_tried_as_it_is(queued) -> None:
 @pytest.mark.parametrize(
     ("request_", "message", "hint"),
     [
-        ({"grid": {"n": range(100), "C": range(100)}}, "these are 10,000 runs", "confirm=True (--yes)"),
+        ({"grid": {"n": range(100), "C": range(100)}}, "these are 10,000 runs", "--yes (confirm=True)"),
         (
             {"grid": {"n": range(100_000), "C": range(10_000)}, "confirm": True},
             "these are 1,000,000,000 runs, and 100,000 are the most",
@@ -280,10 +280,11 @@ def test_thousands_of_runs_are_asked_about_on_the_command_line(queued) -> None:
 
     refused = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
     assert refused.returncode == 2
-    assert "these are 1,001 runs — confirm=True (--yes) executes them all" in refused.stderr
+    assert "these are 1,001 runs — --yes (confirm=True) executes them all" in refused.stderr
     status, told = answered(b"n\n")
-    assert status == 2
+    assert status == 1
     assert "these are 1,001 runs: execute them all? [y/N]" in told
+    assert told.endswith("mlops: nothing was started\n")
     assert len(queued.project.runs.search()) == 0
     assert answered(b"y\n")[0] == 0
     assert subprocess.run([*words, "--yes"], stdin=subprocess.DEVNULL, env=environment).returncode == 0

@@ -119,7 +119,7 @@ def values(text: str = "plain") -> dict[str, Any]:
         2,
     )
     dataset = Dataset(text, version, 2, {text: 1}, (text,))
-    error = RunError(3, text, text, f"Traceback\n{text}", f"{text} = 1")
+    error = RunError(3, text, text, f"Traceback\n{text}", f"{text} = 1", 5)
     run = _run("7k3f9q2m", 1, text, metrics={text: 0.87, "auc": 0.81}, parameters={text: text, "C": 0.1})
     other = _run("a8c2d4e6", 2, text, metrics={"auc": float("nan")}, parameters={text: [text], "C": 1.0})
     failed = _run("b9d3e5f7", 3, text, status="failed", error=error, parameters={"C": 10.0})

@@ -153,7 +153,7 @@ def test_a_run_says_in_one_line_what_came_of_it() -> None:
 def test_a_failed_run_shows_its_cell_and_its_error() -> None:
     told = seen("failed run", "KeyError")
     assert "KeyError: KeyError" in told
-    assert "Cell 3 failed\nKeyError = 1" in told
+    assert "Cell 4 failed, In [5] as executed\nKeyError = 1" in told
     assert "Traceback" in told
 
 

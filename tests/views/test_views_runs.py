@@ -68,7 +68,8 @@ def test_the_metric_that_decides_comes_first_with_bars() -> None:
 
 
 def test_no_failed_run_hides() -> None:
-    errors = [RunError(3, "KeyError", f"'{name}'", "", "x = 1\nframe[name]") for name in "abc"]
+    trace = "Cell In[5], line 2\n      1 x = 1\n----> 2 frame[name]"
+    errors = [RunError(3, "KeyError", f"'{name}'", trace, "x = 1\nframe[name]") for name in "abc"]
     failed = [made(number, "failed", error=error) for number, error in enumerate(errors)]
     odd = made(9, "failed", error=RunError(None, "KernelDied", "killed"))
     for value in (Runs((*failed, odd)), (*failed, odd), Runs((*failed, odd), SWEEP)):
@@ -81,6 +82,13 @@ def test_no_failed_run_hides() -> None:
             assert "KernelDied: killed" in said
     page = to_html(view(Runs((*failed, odd))), link=lambda path: f"/mlops/{path}")
     assert 'href="/mlops/runs/run00001"' in page
+
+
+def test_no_line_is_blamed_that_no_traceback_names() -> None:
+    error = RunError(3, "TimeLimit", "longer than 4 seconds", "", "loop()\nnever_reached()")
+    told = to_text(view(Runs((made(1, "failed", error=error),))))
+    assert "cell 4" in told
+    assert "never_reached" not in told
 
 
 def test_a_pruned_run_is_not_called_stopped() -> None:

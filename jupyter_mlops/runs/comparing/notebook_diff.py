@@ -31,7 +31,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """One cell that differs; ``before`` and ``after`` count the cells of the notebook as written, from 0.
+    """One cell that differs; ``before`` and ``after`` are indices in the notebooks as written, from 0.
 
     ``source`` and ``output`` hold the changed lines, none where they are equal.
     """
@@ -46,8 +46,8 @@ class CellChange:
 
     @property
     def number(self) -> int:
-        """The cell's number in the notebook that has it, the newer first."""
-        return next(number for number in (self.after, self.before) if number is not None)
+        """Which cell it is, as people count them, from 1: in the notebook that has it, the newer first."""
+        return next(index + 1 for index in (self.after, self.before) if index is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ def compared_cells(original: Run, run: Run) -> tuple[tuple[Held, ...], tuple[str
 
 
 def _cells(notebook: Mapping[str, Any]) -> Iterable[tuple[int, str, list[Any]]]:
-    """Yield the code cells as their author wrote them: position, source, outputs."""
-    number = -1
+    """Yield the code cells as their author wrote them: which cell it is, from 1, source, outputs."""
+    number = 0
     for cell in notebook.get("cells", ()):
         if _ADDED.intersection(cell.get("metadata", {}).get("tags", ())):
             continue

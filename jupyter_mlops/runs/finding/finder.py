@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 from ...config import duration
@@ -18,7 +19,20 @@ from ..run import Run, RunError
 from ..runs import Runs, Sweep
 from ..shelf import Shelf, listed
 from . import words
-from .search import FULL_TEXT, Both, Field, Key, Query, Test, parse_query, pointed, tests_of
+from .search import (
+    ATTRIBUTES,
+    FULL_TEXT,
+    Both,
+    Field,
+    Key,
+    Query,
+    Test,
+    UnknownField,
+    marked,
+    parse_query,
+    pointed,
+    tests_of,
+)
 from .selection import FINITE, Selection
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -67,6 +81,11 @@ class Finder:
             return self._shelf.runs([rows[0]["id"]])[0]
         raise BadInput(f"'{text}' is no ref of a run", f"write {name}@latest, {name}@best or a run's id")
 
+    def named(self, ref: str | Run | Runs | Sweep) -> Run | Runs:
+        """Return what ``ref`` names: the runs of a sweep where it is a sweep's id, else one run."""
+        text = text_of(ref)
+        return self.sweep(text) if "@" not in text and self.is_sweep(text) else self.get(text)
+
     def best(self, name: str) -> Run:
         """Return the best finished run of a sweep or experiment, by the metric last declared for it."""
         if not self._is_experiment(name):
@@ -81,7 +100,7 @@ class Finder:
         if not declared:
             raise BadInput(
                 f"no sweep of '{name}' declared which metric decides",
-                "execute with maximize= or minimize=, or take search(...).best(maximize=...)",
+                "execute with --maximize or --minimize (maximize=); in Python search(...).best(maximize=...)",
             )
         metric = str(declared[0].metric)
         value = Field("metrics", metric)
@@ -108,7 +127,10 @@ class Finder:
             raise BadInput(f"limit {limit!r} is not a number of runs", "give 0 or more, or None for all")
         if limit is not None:
             limit = min(limit, sys.maxsize)
-        query = parse_query(where, order_by)
+        try:
+            query = parse_query(where, order_by)
+        except UnknownField as error:
+            raise self._meant(error) from None
         if experiment is not None:
             check_name(experiment, "experiment")
             within = Test(Field("attributes", "experiment"), "=", (experiment,))
@@ -160,6 +182,20 @@ class Finder:
         for test in tests_of(query.where):
             if test.field.group == "parameters" and test.operator not in ("null", "present"):
                 self._check_kind(test, where)
+
+    def _meant(self, error: UnknownField) -> BadInput:
+        """Return the error with a better hint where the word is the name of a metric, a parameter, …"""
+        known: dict[str, list[str]] = {name: [name] for name in ATTRIBUTES}
+        for group, (_, table) in _NAMED.items():
+            for (name,) in self._store.rows(f"SELECT DISTINCT name FROM {table}"):  # noqa: S608 ours
+                known.setdefault(name, []).append(f"{group}.{name}")
+        close = [error.word] if error.word in known else get_close_matches(error.word, list(known))
+        meant = [full for name in close for full in known[name]]
+        if not any("." in full for full in meant):
+            return error
+        return BadInput(
+            error.message, marked(error.text, error.column, f"did you mean {' or '.join(meant)}?")
+        )
 
     def _check_kind(self, test: Test, where: str) -> None:
         """Refuse to compare a parameter with a number, or with a number in quotes, where no run has such."""
@@ -219,6 +255,11 @@ class Finder:
         where = f"WHERE experiment = :name AND {_SEEN_SWEEP} {_NEWEST_SWEEP}"
         return self._shelf.sweeps(where, name=experiment, limit=limit)
 
+    def check_experiment(self, name: str) -> None:
+        """Raise ``NotFound`` where runs are known, and none of an experiment of that name."""
+        if not self._is_experiment(name) and self.experiments():
+            raise self._no_experiment(name, "experiment")
+
     def experiments(self) -> tuple[str, ...]:
         """Return the names of all experiments."""
         found, name = [], ""
@@ -239,7 +280,9 @@ class Finder:
         if self._is_experiment(text):
             raise BadInput(f"'{text}' is an experiment", f"write {text}@latest or {text}@best")
         if self.is_sweep(text):
-            raise BadInput(f"'{text}' is a sweep", f"write {text}@best, or a run's id")
+            raise BadInput(
+                f"'{text}' is a sweep", f"write {text}@best or a run's id; `mlops runs show {text}` shows all"
+            )
         if removed := self.beginning_with("runs", text, removed=True):
             raise _removed("run", removed[0])
         newest = self._store.rows(
@@ -294,10 +337,10 @@ class Finder:
     def _is_experiment(self, name: str) -> bool:
         return self._store.one(_OF_EXPERIMENT, name=name) is not None
 
-    def _no_experiment(self, name: str) -> NotFound:
+    def _no_experiment(self, name: str, what: str = "experiment or sweep") -> NotFound:
         known = self.experiments()
         hint = close_matches(name, known, f"there are {', '.join(known[:8]) or 'none yet'}")
-        return NotFound(f"there is no experiment or sweep '{name}'", hint)
+        return NotFound(f"there is no {what} '{name}'", hint)
 
 
 def _status_sql(gone: Mapping[str, tuple[str, RunError]]) -> tuple[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
+from ...config import duration
 from ...errors import BadInput, close_matches
 from ...store.dialect import typed_words
 
@@ -34,7 +35,7 @@ both: plain (_AND plain)*
 order: key ("," key)*
 key: field [DIRECTION]
 field: (NAME | TEXT) ("." (NAME | TEXT))*
-value: NUMBER | TEXT | TRUTH
+value: NUMBER | TEXT | TRUTH | SPAN
 
 COMPARISON: "!=" | "<>" | "<=" | ">=" | "==" | "=" | "<" | ">"
 _OR.3: /or\b/i
@@ -49,15 +50,19 @@ DIRECTION.3: /(asc|desc)\b/i
 TRUTH.3: /(true|false)\b/i
 NAME: /[^\W\d][\w\/-]*/
 NUMBER: /[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\b|[+-]?inf\b/i
+SPAN: /\d+[smhdw]\b/
 TEXT: /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`/
 %ignore /\s+/
 """
 GROUPS = ("metrics", "parameters", "tags", "inputs", "attributes")
 TEXTS = ("id", "experiment", "sweep", "kind", "status", "actor", "notebook", "note", "commit", "like")
 TIMES = ("created_at", "started_at", "ended_at")
-NUMBERS = ("number", "position", "duration")
+NUMBERS = ("number", "position", "duration", "pruned")
+STATUSES = ("queued", "running", "finished", "failed", "stopped", "pruned")
+KINDS = ("tracked", "notebook")
 ATTRIBUTES = (*TEXTS[:2], *NUMBERS[:1], *TEXTS[2:], *TIMES, *NUMBERS[1:])
 FULL_TEXT = "text"
+PRUNED = "pruned"
 # what people type who come from MLflow, or in a hurry
 _GROUP_ALIASES = {
     "metric": "metrics",
@@ -198,6 +203,16 @@ def _parsed(where: str, order: str) -> Query:
     )
 
 
+class UnknownField(BadInput):
+    """Raised for a ``word`` at ``column`` that is nothing to look at: perhaps a name without its group."""
+
+    def __init__(self, message: str, hint: str, text: str, column: int, word: str) -> None:
+        super().__init__(message, hint)
+        self.text = text
+        self.column = column
+        self.word = word
+
+
 class _Reader:
     """Reads one text that somebody typed."""
 
@@ -251,10 +266,10 @@ class _Reader:
             if len(made) == 1:
                 return made[0]
             return Either(made) if (kind == "either") != negated else Both(made)
-        test = self._test(kind, parts)
-        return test.negated() if negated else test
+        made_test = self._test(kind, parts)
+        return _negated(made_test) if negated else made_test
 
-    def _test(self, kind: str, parts: Sequence[Any]) -> Test:
+    def _test(self, kind: str, parts: Sequence[Any]) -> Condition:
         field = self._field(parts[0])
         at = field.column - 1
         if kind in ("matches", "not_matches"):
@@ -270,9 +285,12 @@ class _Reader:
             return Test(field, operator, (_unquoted(parts[1]),), field.column)
         if kind == "compares":
             operator = _SPELLED.get(str(parts[1]), str(parts[1]))
-            return Test(field, operator, (self._value(field, operator, parts[2]),), field.column)
-        operator = "=" if kind == "among" else "!="
-        values = tuple(self._value(field, operator, value) for value in parts[1:])
+            values: tuple[Any, ...] = (self._value(field, operator, parts[2]),)
+        else:
+            operator = "=" if kind == "among" else "!="
+            values = tuple(self._value(field, operator, value) for value in parts[1:])
+        if field.group == "attributes" and field.name == "status" and PRUNED in values:
+            return _status(field, operator, values)
         return Test(field, operator, values, field.column)
 
     def _matches(self, field: Field, token: Any, operator: str) -> Test:
@@ -306,7 +324,9 @@ class _Reader:
         if group not in GROUPS:
             known = [*(f"{known}." for known in GROUPS), *ATTRIBUTES, FULL_TEXT]
             hint = close_matches(group, known) or f"known: {', '.join(known)}"
-            self._fail(at, f"there is no '{words[0]}' to look at", _ELSEWHERE.get(group, hint))
+            what = f"the {self._what} cannot be read at column {at + 1}: there is no '{words[0]}' to look at"
+            hint = _ELSEWHERE.get(group, hint)
+            raise UnknownField(what, marked(self._text, at + 1, hint), self._text, at + 1, ".".join(words))
         if not name:
             self._fail(at + len(words[0]), f"'{group}' needs a name", f"such as {group}.auc")
         if group == "attributes":
@@ -320,6 +340,10 @@ class _Reader:
         token = value.children[0]
         at, number = int(token.start_pos), token.type == "NUMBER"
         attribute = field.name if field.group == "attributes" else ""
+        if attribute == "duration" and not number:
+            return self._seconds(at, token)
+        if token.type == "SPAN":
+            self._fail(at, f"{field} is no length of time", f"write {token} in quotes if it is a text")
         if field.group == "metrics" or attribute in NUMBERS:
             if not number:
                 self._fail(at, f"{field} is a number", "compare it with one")
@@ -336,7 +360,21 @@ class _Reader:
             if field.group != "parameters":
                 self._fail(at, f"{field} is text", f"write '{token}' in quotes")
             return str(token).lower() == "true"
-        return _unquoted(token)
+        known = {"status": STATUSES, "kind": KINDS}.get(attribute)
+        return _unquoted(token) if known is None else self._word(at, attribute, _unquoted(token), known)
+
+    def _word(self, at: int, attribute: str, typed: str, known: Sequence[str]) -> str:
+        word = typed.strip().lower()
+        if word not in known:
+            hint = close_matches(word, known) or f"known: {', '.join(known)}"
+            self._fail(at, f"there is no {attribute} '{typed}'", hint)
+        return word
+
+    def _seconds(self, at: int, token: Any) -> float:
+        try:
+            return duration(_unquoted(token) if token.type == "TEXT" else str(token)).total_seconds()
+        except BadInput:
+            self._fail(at, "duration is a length of time", "write 10s, 5m, 2h, or a number of seconds")
 
     def _moment(self, field: Field, token: Any) -> str:
         try:
@@ -377,8 +415,30 @@ class _Reader:
 
 def pointed(text: str, column: int, message: str, hint: str = "") -> BadInput:
     """Return the error that shows ``text`` with a mark below the column."""
+    return BadInput(message, marked(text, column, hint))
+
+
+def marked(text: str, column: int, hint: str = "") -> str:
+    """Return a hint with ``text`` below it, and a mark below the column."""
     shown = f"{hint}\n" if hint else ""
-    return BadInput(message, f"{shown}\n    {text}\n    {' ' * (column - 1)}^")
+    return f"{shown}\n    {text}\n    {' ' * (column - 1)}^"
+
+
+def _negated(condition: Condition) -> Condition:
+    if isinstance(condition, Test):
+        return condition.negated()
+    parts = tuple(map(_negated, condition.parts))
+    return Either(parts) if isinstance(condition, Both) else Both(parts)
+
+
+def _status(field: Field, operator: str, values: Sequence[str]) -> Condition:
+    """Return the test of a status where one of the values is ``pruned``: a way to be stopped."""
+    pruned = Field("attributes", PRUNED, field.column)
+    stopped = Test(field, "=", ("stopped",), field.column)
+    found: Condition = Both((stopped, Test(pruned, "present", (), field.column)))
+    if others := tuple(value for value in values if value != PRUNED):
+        found = Either((Test(field, "=", others, field.column), found))
+    return found if operator == "=" else _negated(found)
 
 
 def _wanted(error: Any, ended: bool) -> str:

@@ -28,7 +28,7 @@ _TABLES = {
     "tags": "run_tags",
     "inputs": "run_inputs",
 }
-_COLUMNS = {"commit": "git_commit", "created_at": "at", "like": "like_run"}
+_COLUMNS = {"commit": "git_commit", "created_at": "at", "like": "like_run", "pruned": "pruned_step"}
 _ALWAYS_THERE = ("id", "number", "experiment", "kind", "status", "actor", "created_at")
 _INDEXED_TEXT = 64
 _INDEXED = ("id", "experiment", "sweep", "status")

@@ -41,6 +41,8 @@ from .sweep import Execution, default_workers
 _MOST_WORKERS = 64
 _MOST_RETRIES = 10
 _UNASKED_RUNS = 1_000
+_SOME = "--search random --trials 100 (search='random', trials=100)"
+_DECIDES = "add --maximize auc or --minimize loss (maximize='auc')"
 
 
 class TooMany(BadInput):
@@ -50,10 +52,10 @@ class TooMany(BadInput):
         self.confirmable = size <= MOST_RUNS
         words = f"these are {size:,} runs"
         if self.confirmable:
-            hint = "confirm=True (--yes) executes them all; search='random' with trials=100 tries some"
+            hint = f"--yes (confirm=True) executes them all; {_SOME} tries some"
         else:
             words = f"{words}, and {MOST_RUNS:,} are the most at a time"
-            hint = "try fewer values, or search='random' with trials=100 (--search random --trials 100)"
+            hint = f"try fewer values, or {_SOME}"
         super().__init__(words, hint)
 
 
@@ -132,7 +134,9 @@ class Launch:
             check_name(experiment or run.experiment, "experiment")
             return self._begin(experiment or run.experiment, plan, wait)
         if notebook is None:
-            raise BadInput("no notebook is named", "name one, or the run to execute again: like=")
+            raise BadInput(
+                "no notebook is named", "name one, or the run to execute again: --like RUN (like=)"
+            )
         path = find_notebook(notebook, self._root)
         name = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
         if experiment is None:
@@ -144,9 +148,7 @@ class Launch:
         folder = folder_of(path, self._root)
         plan = planned(read, folder, self._datasets, parameters or {}, inputs or {}, sought, at_a_time)
         if plan.strategy.adaptive and metric is None:
-            raise BadInput(
-                "an optuna search needs to know what is good", "give maximize='auc' or minimize='loss'"
-            )
+            raise BadInput("an optuna search needs to know what is good", _DECIDES)
         if plan.strategy.size > (MOST_RUNS if confirm else _UNASKED_RUNS):
             raise TooMany(plan.strategy.size)
         plan = replace(
@@ -312,6 +314,12 @@ class Launch:
             # where that cannot be recorded, letting go of the lock says it
             with suppress(MLOpsError):
                 self._ledger.stop_sweep(sweep, reason, Role.NONE)
+                if isinstance(error, KeyboardInterrupt):
+                    done = len(self._finder.sweep(sweep).finished)
+                    error.add_note(
+                        f"{done:,} of {plan.strategy.size:,} runs finished; "
+                        f"`mlops runs resume {sweep}` executes what is missing"
+                    )
             if isinstance(error, OSError) and not isinstance(error, MLOpsError):
                 hint = f"what was recorded is kept: `mlops runs resume {sweep}` executes what is missing"
                 raise Failed(f"sweep {sweep} cannot go on: {error}", hint) from error
@@ -358,5 +366,5 @@ def _checked_limit(limit: str | float | None) -> float | None:
 def _pruner(prune: bool | None, metric: str | None) -> str | None:
     """Return by which rule hopeless runs are stopped: by default there is one where the metric is known."""
     if prune and metric is None:
-        raise BadInput("hopeless by which metric?", "give maximize='auc' or minimize='loss'")
+        raise BadInput("hopeless by which metric?", _DECIDES)
     return MEDIAN if prune is not False and metric is not None else None

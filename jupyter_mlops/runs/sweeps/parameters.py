@@ -84,7 +84,7 @@ def distinct(parameter: Parameter, values: Iterable[Any], what: str) -> tuple[An
     if many or len(tried) > MOST_RUNS:
         raise BadInput(
             f"{what} {parameter.name} has {many or f'more than {MOST_RUNS:,}'} values",
-            "draw from a range: space={'C': (0, 10)}, search='random'",
+            "draw from a range: --space C=0:10 --search random (space={'C': (0, 10)}, search='random')",
         )
     if not tried:
         raise BadInput(f"{what} {parameter.name} has no values", "give at least one")

@@ -52,7 +52,8 @@ class Repetition:
         if run.info.notebook_digest is None:
             raise BadInput(
                 f"run {run.id} was recorded while code ran by hand: no notebook of it is kept",
-                "runs of `mlops run NOTEBOOK` can be executed again",
+                f"run its code again, `mlops runs show {run.id}` says what is kept of it; "
+                "what `mlops run NOTEBOOK` executed can be repeated",
             )
         request = self._request(run)
         read, folder = self._notebook(run, notebook, request.get("folder", "."))

@@ -106,6 +106,8 @@ def _range(parameter: Parameter, ends: list[Any], given: Any) -> Range:
             raise BadInput(f"{what} is {given!r}, no range of numbers", _HINT)
     if low >= high:
         raise BadInput(f"{what} goes from {low:g} to {high:g}", "the first number must be the smaller one")
+    if not math.isfinite(high - low):
+        raise BadInput(f"{what} goes from {low:g} to {high:g}, too far to draw from", "give a smaller range")
     if log and low <= 0:
         raise BadInput(f"{what} is logarithmic and begins at {low:g}", "begin above 0")
     whole = isinstance(low, int) and isinstance(high, int)

@@ -144,20 +144,24 @@ def strategy_of(
     if kind in ("grid", "list"):
         if trials is not None or seed is not None:
             what = "trials" if trials is not None else "seed"
-            raise BadInput(f"a {kind} search has no {what}", "search='random' or search='optuna' has")
+            raise BadInput(
+                f"a {kind} search has no {what}", "--search random or optuna (search='random') has"
+            )
         if ranged:
             raise BadInput(
                 f"{ranged[0]} is a range, which no grid can try in full",
-                "add search='random' or search='optuna' (--search) and trials=20 (--trials)",
+                "add --search random --trials 20 (search='random', trials=20), or --search optuna",
             )
         return Strategy(kind, axes, tuple(sets))
+    a_search = f"{'an' if kind == 'optuna' else 'a'} {kind} search"
     if not axes:
         raise BadInput(
-            f"a {kind} search has nothing to draw from", "give space={'C': (0.1, 10, 'log')} or a grid"
+            f"{a_search} has nothing to draw from",
+            "add --space C=0.1:10:log (space={'C': (0.1, 10, 'log')}), or a grid",
         )
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         given = "" if trials is None else f", not {trials!r}"
-        raise BadInput(f"a {kind} search needs a number of trials{given}", "such as trials=20 (--trials 20)")
+        raise BadInput(f"{a_search} needs a number of trials{given}", "such as --trials 20 (trials=20)")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
         raise BadInput(f"seed is {seed!r}", f"give a whole number from 0 to {2**32 - 1}")
     if kind == "optuna":

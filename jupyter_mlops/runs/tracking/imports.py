@@ -116,7 +116,8 @@ class Recorder:
             if hidden or installed(path, base):
                 return None
             return below.as_posix(), top.relative_to(base).as_posix() if top.is_relative_to(base) else "."
-        if self._target is None or installed(path, None):
+        # of a process that is not the run's own, the script alone is what ran
+        if (self._target is None and name != "__main__") or installed(path, None):
             return None
         self._outside += 1
         if self._outside > _MOST_OUTSIDE:

@@ -174,9 +174,7 @@ def _executed(
     except PapermillExecutionError as failure:
         error = _error(
             _as_written(watch.notebook, failure.cell_index),
-            failure.ename,
-            failure.evalue,
-            "\n".join(failure.traceback),
+            *_told(failure, watch),
             failure.source,
             failure.exec_count,
         )
@@ -205,6 +203,13 @@ def _executed(
             json.dumps(watch.notebook, ensure_ascii=False, indent=1), "utf-8", "replace"
         )
     return error, watch
+
+
+def _told(failure: Any, watch: Watch) -> tuple[str, str, str]:
+    """Return name, message and traceback of what a cell raised."""
+    if not failure.traceback and watch.raised is not None:
+        return watch.raised
+    return failure.ename, failure.evalue, "\n".join(failure.traceback)
 
 
 def _at_cell(watch: Watch, name: str, message: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
-from papermill.clientwrap import PapermillNotebookClient  # noqa: TID253 only the entry point and runs load this
+from nbclient.exceptions import CellExecutionError  # noqa: TID253 only the entry point and runs load this
+from papermill.clientwrap import PapermillNotebookClient  # noqa: TID253 the same
 from papermill.engines import NBClientEngine, NotebookExecutionManager  # noqa: TID253 the same
 from zmq import RCVHWM
 
@@ -33,6 +34,7 @@ _SHORTEST, _LONGEST = 0.02, 0.2
 # letters, of which each cell may fill half of what is left: one that never stops writing must not take all
 # memory, and what the cells after it say is to be seen
 _MOST_OUTPUT = 200_000_000
+_LONGEST_TRACE = 20_000
 _TO_HEAR = 120  # 200 MB that a cell wrote are on their way for longer than nbclient's 4 seconds
 
 
@@ -57,6 +59,7 @@ class Watch:
     start_seconds: int = 120
     notebook: Any = None
     cell: int | None = None
+    raised: tuple[str, str, str] | None = None
     warm: bool = False
     idle: bool = field(default=True)
 
@@ -153,6 +156,11 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
         self.watch.idle = False
         try:
             return super().execute_cell(cell, cell_index, **options)
+        except CellExecutionError as failure:
+            # IPython shows a group of exceptions by printing it alone
+            printed = [each["text"] for each in cell.outputs if each.get("name") == "stderr"]
+            self.watch.raised = failure.ename, failure.evalue, "".join(printed)[-_LONGEST_TRACE:]
+            raise
         finally:
             self.watch.idle = True
 

@@ -134,6 +134,19 @@ def test_a_run_over_its_limit_is_ended_and_what_it_did_is_kept(
     assert not outcome.died
 
 
+def test_a_group_of_exceptions_is_told_with_its_parts(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    fails = "async def f():\n    raise ValueError('the real reason')\n"
+    group = "import asyncio\nasync with asyncio.TaskGroup() as group:\n    group.create_task(f())"
+    outcome = executor.run(task(write_notebook, tmp_path, "n = 1", fails, group), never)
+    assert outcome is not None
+    assert outcome.error is not None
+    assert (outcome.error.name, outcome.error.cell) == ("ExceptionGroup", 2)
+    assert outcome.error.message == "unhandled errors in a TaskGroup (1 sub-exception)"
+    assert "ValueError: the real reason" in outcome.error.traceback
+
+
 def test_a_stopped_run_leaves_nothing(
     executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
 ) -> None:

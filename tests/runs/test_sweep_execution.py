@@ -153,6 +153,7 @@ project = open_project(root, "ann@example.com")
 print(sweep.status, *[run.status for run in project.runs.sweep(sweep)])
 resumed = project.runs.resume(sweep)
 print(*[run.status for run in resumed], *[run.metrics["n"] for run in resumed], project.audit.verify().ok)
+print(*[run.warm or run.why_cold for run in resumed])
 """
 
 
@@ -196,10 +197,11 @@ def test_a_disk_that_fills_up_stops_the_sweep_with_one_clear_line_and_it_can_be_
     ]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    refused, after, resumed = done.stdout.splitlines()
+    refused, after, resumed, warm = done.stdout.splitlines()
     assert re.search("No space left|disk is full|free some space", refused), refused
     assert after == "stopped finished failed stopped"
     assert resumed == "finished finished finished 1.0 2.0 3.0 True"
+    assert warm == "True True True"
 
 
 def test_two_sweeps_of_one_project_run_in_two_processes(

@@ -96,14 +96,26 @@ class Contents:
         return self._lineage(version)
 
     @contextmanager
-    def scan(
-        self, version: DatasetVersion, path: str | None, texts: Collection[str] | None = None
-    ) -> Iterator[pl.LazyFrame]:
-        """Lend a table of the version as a query that may run in pieces.
+    def scan(self, version: DatasetVersion, path: str | None) -> Iterator[pl.LazyFrame]:
+        """Lend a table of the version as a query that may run in pieces."""
+        with self._scanned(version, path, None) as (query, _):
+            yield query
 
-        With ``texts``, all that the file holds is lent, an index without a name too, and those columns of a
-        text file come as their texts.
+    @contextmanager
+    def scan_in_full(
+        self, version: DatasetVersion, path: str | None, texts: Collection[str]
+    ) -> Iterator[tuple[pl.LazyFrame, Path]]:
+        """Lend all that a table's file holds, an index without a name too, and the file.
+
+        The columns ``texts`` of a text file come as their texts.
         """
+        with self._scanned(version, path, texts) as lent:
+            yield lent
+
+    @contextmanager
+    def _scanned(
+        self, version: DatasetVersion, path: str | None, texts: Collection[str] | None
+    ) -> Iterator[tuple[pl.LazyFrame, Path]]:
         with self._reading(version):
             stored = self._stored(version, path)
             form = self._descriptions.form(stored)
@@ -111,7 +123,7 @@ class Contents:
             with self._descriptions.lent(stored) as file:
                 if texts is not None:
                     form = _in_full(reader, file, form, texts)
-                yield reader.scan(file, form)
+                yield reader.scan(file, form), file
         self._on_read(version)
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -21,6 +21,7 @@ _CATEGORIES = b"jupyter_mlops.categories"
 _UNNAMED = re.compile(r"__index_level_\d+__")
 _PART_OF_AN_HOUR = re.compile(r"[+-]\d\d:(?!00)\d\d")
 _BATCH_ROWS = 65_536
+_BUFFER = 1 << 18  # bytes of each column that are read at once
 _PAGES = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10}
 
 
@@ -98,20 +99,41 @@ class Parquet:
     def polars(self, file: Path | BinaryIO, form: Form, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the file as a polars DataFrame; an offset that polars has no zone for becomes UTC."""
         import polars as pl
-        import pyarrow as pa
 
         check_not_forked()
         zones = _unspoken_zones(file)
         if columns is not None or zones:
             names = [column.name for column in form.columns] if columns is None else list(columns)
             table = self.arrow(file, form, columns).select(names)
-            for name in zones & set(names):
-                place = names.index(name)
-                moments = table.column(place)
-                table = table.set_column(place, name, moments.cast(pa.timestamp(moments.type.unit, "UTC")))
-            return cast("pl.DataFrame", pl.from_arrow(table))
+            return cast("pl.DataFrame", pl.from_arrow(_with_spoken_zones(table, zones)))
         table = pl.read_parquet(file, glob=False, hive_partitioning=False, memory_map=False)
         return table.select([table.get_column(column.name) for column in form.columns])
+
+
+def pieces(path: Path, columns: Sequence[int], rows: int) -> Iterator[pl.DataFrame]:
+    """Yield columns, by their places, ``rows`` rows at a time: in little memory, however the file is cut.
+
+    What is lent by ``scan`` reads ahead, and always whole row groups.
+    """
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    zones = _unspoken_zones(path)
+    with pq.ParquetFile(path, memory_map=False, pre_buffer=False, buffer_size=_BUFFER) as opened:
+        names = [opened.schema_arrow.names[place] for place in columns]
+        for batch in opened.iter_batches(rows, columns=names):
+            yield pl.DataFrame(_with_spoken_zones(batch.select(names), zones))
+
+
+def _with_spoken_zones(table: Any, zones: Collection[str]) -> Any:
+    """Return a table or batch with an offset that polars has no zone for as UTC."""
+    import pyarrow as pa
+
+    for place, name in enumerate(table.schema.names):
+        if name in zones:
+            moments = table.column(place)
+            table = table.set_column(place, name, moments.cast(pa.timestamp(moments.type.unit, "UTC")))
+    return table
 
 
 def _as_written(schema: Any, metadata: Any) -> Any:

@@ -138,9 +138,11 @@ class Content(Protocol):
 
     def form(self, version: DatasetVersion, path: str | None) -> Form: ...
 
-    def scan(
-        self, version: DatasetVersion, path: str | None, texts: Collection[str] | None = None
-    ) -> AbstractContextManager[pl.LazyFrame]: ...
+    def scan(self, version: DatasetVersion, path: str | None) -> AbstractContextManager[pl.LazyFrame]: ...
+
+    def scan_in_full(
+        self, version: DatasetVersion, path: str | None, texts: Collection[str]
+    ) -> AbstractContextManager[tuple[pl.LazyFrame, Path]]: ...
 
     def batches(
         self, version: DatasetVersion, path: str | None, columns: Sequence[str] | None
@@ -259,12 +261,12 @@ class DatasetVersion(Value):
 
     def scan_in_full(
         self, path: str | None = None, texts: Collection[str] = ()
-    ) -> AbstractContextManager[pl.LazyFrame]:
-        """Do what ``scan`` does with all that the file holds, an index without a name too.
+    ) -> AbstractContextManager[tuple[pl.LazyFrame, Path]]:
+        """Do what ``scan`` does with all that the file holds, an index without a name too, and lend the file.
 
         The columns ``texts`` of a text file come as their texts.
         """
-        return self._bound().scan(self, path, texts)
+        return self._bound().scan_in_full(self, path, texts)
 
     def batches(
         self, path: str | None = None, columns: Sequence[str] | None = None

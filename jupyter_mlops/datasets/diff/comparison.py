@@ -48,7 +48,7 @@ Files = Callable[[DatasetVersion], Sequence[Entry]]
 Scratch = Callable[[], AbstractContextManager[Path]]
 _MOST_TABLES = 20  # of a folder that are compared row by row
 _CELL_EXAMPLES = 5
-_COLUMNAR, _CSV = (".parquet", ".pq"), (".csv", ".tsv")
+_PARQUET, _CSV = (".parquet", ".pq"), (".csv", ".tsv")
 _INDEX = re.compile(r"__index_level_(\d+)__")  # of a DataFrame, without a name of its own
 _SMALL = 128 << 20  # bytes of a table that is read at once: asking for each of 10,000 columns takes minutes
 _MANY_COLUMNS = (
@@ -207,11 +207,12 @@ def _side(
     import polars as pl
 
     with ExitStack() as stack:
-        lazy = stack.enter_context(version.scan_in_full(path, texts))
+        lazy, file = stack.enter_context(version.scan_in_full(path, texts))
         lazy = lazy.rename(
             {name: _index_name(name) for name in lazy.collect_schema() if _INDEX.fullmatch(name)}
         )
-        by_columns = version.kind == "table" or (path or version.source).lower().endswith(_COLUMNAR)
+        parquet = file if file.suffix.lower() in _PARQUET else None
+        by_columns = parquet is not None
         small = min(_SMALL, settings.memory // 8)
         if not by_columns and version.bytes > small:
             # a text is read once, whatever is asked of it later
@@ -219,10 +220,11 @@ def _side(
             with _on_disk():
                 lazy.sink_ipc(columnar, compression="uncompressed")
             lazy, by_columns = pl.scan_ipc(columnar, glob=False), True
-        side = Side(lazy, int(lazy.select(pl.len()).collect(engine="streaming").item()))
+        height = int(lazy.select(pl.len()).collect(engine="streaming").item())
+        side = Side(lazy, height, parquet=parquet)
         if not by_columns or side.height * sum(side.widths) <= small:
             frame = lazy.collect(engine="streaming")
-            side = Side(frame.lazy(), frame.height, frame)
+            side = Side(frame.lazy(), height, frame)
         yield side
 
 
@@ -305,6 +307,7 @@ class _Comparison:
             with _bar(1 + width, "column") as advance:
                 count_rows(before, after, plan, tally, samples, spreads, lambda: advance(1))
         else:
+            memories.check_least(settings.memory)
             spreads = BinnedSpreads(samples) if large else None
             rows = before.height + after.height
             with settings.scratch() as folder, _bar(2 * rows, "row") as advance, _on_disk():

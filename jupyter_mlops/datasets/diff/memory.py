@@ -7,10 +7,21 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from ...errors import Failed
+
 _SHARE = 0.6  # of what is free: others want some, too
-_SHARE_OF_LIMIT = 0.35  # of what a limit leaves: it counts what allocators hold, too, used or not
-_LIBRARIES = ("polars", "pyarrow", "scipy.stats")
+_SHARE_OF_LIMIT = 0.25  # of what a limit leaves: it counts what allocators hold, too, used or not
+_LIBRARIES = {"polars": 90 << 20, "pyarrow": 25 << 20, "scipy.stats": 80 << 20}  # and what each takes
+_LEAST = 48 << 20  # with less, pieces of tables would not fit either
 _STACKS = 64 << 20  # that the threads of polars and ours take once they run
+_ALLOCATOR, _HANDS_BACK = "_RJEM_MALLOC_CONF", "dirty_decay_ms:500,retain:false,narenas:1"
+_SMALL = (  # what makes a library take little, read when it is loaded
+    ("polars", "POLARS_MAX_THREADS", "2"),
+    ("polars", "POLARS_CSV_CHUNK_SIZE", "4000000"),
+    ("polars", "POLARS_CSV_CHUNK_PREFETCH_LIMIT", "1"),
+    ("pyarrow", "ARROW_DEFAULT_MEMORY_POOL", "system"),
+    ("numpy", "OPENBLAS_NUM_THREADS", "1"),
+)
 _CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -21,23 +32,51 @@ def available() -> int:
     """Return how many bytes a comparison may use at once."""
     import psutil
 
-    if _process_limits():
-        # what the libraries take by themselves, a quarter of a gigabyte, is not free
-        for name in _LIBRARIES:
+    if limits := _process_limits():
+        # what the libraries take by themselves, a fifth of a gigabyte, is not free
+        lacking = [name for name in _LIBRARIES if name not in sys.modules]
+        if min(limits) < _STACKS + sum(_LIBRARIES[name] for name in lacking):
+            raise _too_little(min(limits))
+        for name in lacking:
             import_module(name)
     free = min([int(psutil.virtual_memory().available), *_container_limits()]) * _SHARE
     allowed = [(limit - _STACKS) * _SHARE_OF_LIMIT for limit in _process_limits()]
     return max(int(min([free, *allowed])), 0)
 
 
-def keep_small() -> None:
-    """Where this process may have little memory, let polars hand back what it is done with.
+def check_least(memory: int) -> None:
+    """Raise ``Failed`` where a limit leaves so little that tables cannot be compared in parts either."""
+    if memory < _LEAST and (limits := _process_limits()):
+        raise _too_little(min(limits))
 
-    Its allocator keeps address space for later, which counts against a limit as if it were used. It reads
-    this when polars is loaded, and never again.
+
+def _too_little(left: int) -> Failed:
+    return Failed(
+        f"{max(left, 0) / 1e6:.0f} MB are left of the memory that this process may take: too little to "
+        "compare tables",
+        "allow it more: `ulimit -d` says how much it may take",
+    )
+
+
+def keep_small() -> None:
+    """Where this process may have little memory, let the libraries take no more than they use.
+
+    Against a limit counts what they set aside as if it were used: the allocator of polars keeps it for later,
+    that of pyarrow takes a gigabyte at once, and every thread of the linear algebra 40 MB. They read this
+    when they are loaded, and never again.
     """
-    if "polars" not in sys.modules and _process_limits():
-        os.environ.setdefault("_RJEM_MALLOC_CONF", "retain:false,narenas:1")
+    if not _process_limits():
+        return
+    if "polars" not in sys.modules:
+        # polars itself gives it to the environment of every child: what comes last counts
+        inherited = os.environ.get(_ALLOCATOR)
+        os.environ[_ALLOCATOR] = f"{inherited},{_HANDS_BACK}" if inherited else _HANDS_BACK
+    for library, setting, value in _SMALL:
+        if library not in sys.modules:
+            os.environ.setdefault(setting, value)
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _process_limits() -> list[int]:

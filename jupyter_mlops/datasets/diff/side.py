@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -42,11 +43,15 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One whole table: a query that can be evaluated again and again; a small one is in memory."""
+    """One whole table: a query that can be evaluated again and again; a small one is in memory.
+
+    ``parquet`` is the file that is queried, if it is one of those.
+    """
 
     lazy: pl.LazyFrame
     height: int
     frame: pl.DataFrame | None = None
+    parquet: Path | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -81,9 +86,20 @@ class Side:
     def pieces(self, places: Sequence[int], rows: int = PIECE) -> Iterator[tuple[int, pl.DataFrame]]:
         """Return some columns in pieces of ``rows`` rows, each with the position of its first row."""
         start = 0
-        for piece in self.columns(places).collect_batches(chunk_size=rows, maintain_order=True):
+        for piece in self._pieces(places, rows):
             yield start, piece
             start += piece.height
+
+    def _pieces(self, places: Sequence[int], rows: int) -> Iterator[pl.DataFrame]:
+        if self.frame is not None or self.parquet is None:
+            yield from self.columns(places).collect_batches(chunk_size=rows, maintain_order=True)
+            return
+        from ..parquet import pieces
+
+        types: Any = {str(place): self.types[place] for place in places}
+        for piece in pieces(self.parquet, places, rows):
+            piece.columns = list(types)
+            yield piece.cast(types)
 
     def rows(self, positions: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return a few whole rows."""

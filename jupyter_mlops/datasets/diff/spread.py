@@ -121,13 +121,13 @@ class _Cells:
     def add(self, values: Pair) -> None:
         import numpy as np
 
-        for numbers, counts in zip(map(_finite, values), self.counts, strict=True):
+        for numbers, counts in zip(map(sorted_numbers, values), self.counts, strict=True):
             if not len(numbers):
                 continue
-            self.low, self.high = min(self.low, float(numbers.min())), max(self.high, float(numbers.max()))
-            cell = np.searchsorted(self.edges, numbers, side="left")
-            cell += np.searchsorted(self.edges, numbers, side="right")
-            counts += np.bincount(cell, minlength=len(counts))
+            self.low, self.high = min(self.low, float(numbers[0])), max(self.high, float(numbers[-1]))
+            ends = [np.searchsorted(numbers, self.edges, side=side) for side in ("left", "right")]
+            edges = np.concatenate([[0], np.ravel(ends, order="F"), [len(numbers)]])
+            counts += edges[1:] - edges[:-1]
 
 
 class BinnedSpreads:

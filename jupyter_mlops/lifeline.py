@@ -9,6 +9,7 @@ between looking and dying.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import secrets
 import select
@@ -25,6 +26,7 @@ from typing import IO
 import psutil
 
 VARIABLE = "MLOPS_LIFELINE"
+_SUBREAPER = 36
 
 
 class Follower(subprocess.Popen[bytes]):
@@ -102,6 +104,17 @@ def end(process: subprocess.Popen[bytes], grace: float = 5.0) -> int:
     if isinstance(process, Follower):
         process.line.close()
     return status
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever descendants leave behind, so that ``end_descendants`` finds it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants() -> int:
+    """Kill all that this process started and adopted; return how many processes that were."""
+    return _end_family(os.getpid(), "")
 
 
 def end_marked(variable: str, values: Iterable[str]) -> int:

@@ -46,8 +46,12 @@ class TimeUp(KeyboardInterrupt):
 
 
 def main(folder: str) -> int:
-    """Execute what the folder's request asks for and write the result beside it."""
-    execute(folder)
+    """Execute what the folder's request asks for, write the result beside it, and leave no process."""
+    lifeline.adopt_orphans()
+    try:
+        execute(folder)
+    finally:
+        lifeline.end_descendants()
     return 0
 
 

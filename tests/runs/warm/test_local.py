@@ -147,6 +147,26 @@ def test_a_group_of_exceptions_is_told_with_its_parts(
     assert "ValueError: the real reason" in outcome.error.traceback
 
 
+def test_what_a_run_by_itself_started_ends_with_it_whatever_its_environment(
+    executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
+) -> None:
+    started = tmp_path / "started"
+    starts = (
+        "import subprocess, sys\nsleep = 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'\n"
+        f"written = open({str(started)!r}, 'w')\n"
+        "def begin(code):\n"
+        "    subprocess.Popen([sys.executable, '-c', code], env={}, start_new_session=True, stdout=written)\n"
+        "begin(sleep)\nbegin('import os; os.fork() and os._exit(0); os.setsid(); ' + sleep)"
+    )
+    waits = f"import time\nwhile len(open({str(started)!r}).read().split()) < 2:\n    time.sleep(0.05)"
+    outcome = executor.run(task(write_notebook, tmp_path, "n = 1", starts, waits), never)
+    assert outcome is not None
+    assert outcome.error is None
+    left = [int(pid) for pid in started.read_text().split()]
+    assert len(left) == 2
+    eventually(lambda: not any(map(psutil.pid_exists, left)))
+
+
 def test_a_stopped_run_leaves_nothing(
     executor: LocalExecutor, tmp_path: Path, write_notebook: WriteNotebook
 ) -> None:

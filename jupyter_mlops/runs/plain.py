@@ -78,6 +78,13 @@ def checked_name(name: Any, what: str) -> str:
     return storable(name, what)
 
 
+def named(values: Any, what: str) -> Mapping[Any, Any]:
+    """Return ``values`` if they are given by name; raises ``BadInput``."""
+    if not isinstance(values, Mapping):
+        raise BadInput(f"{what} are given by name, not as a {type(values).__name__}", 'such as {"name": 1}')
+    return values
+
+
 def measured(value: Any, name: str) -> float:
     """Return a metric's value as a float, NaN and infinities included.
 

@@ -237,6 +237,11 @@ def test_a_notebook_must_be_there_be_one_and_declare_what_is_set(
         runs.execute(write_notebook(project.root / "plain.ipynb", "C = 1", parameters=False), {"C": 2})
     with pytest.raises(NotFound, match="there is no notebook 'plian"):
         runs.execute("plian.ipynb")
+    Path("folder.ipynb").mkdir()
+    Path("link.ipynb").symlink_to("nowhere")
+    for name, what in (("folder.ipynb", "a folder"), ("link.ipynb", "a link to nothing")):
+        with pytest.raises(BadInput, match=f"'{name}' is {what} — name a file such as train.ipynb"):
+            runs.execute(name)
     with pytest.raises(NotFound, match="there is no dataset 'nothing'"):
         runs.execute("plain.ipynb", inputs={"data": "nothing@latest"})
     with pytest.raises(BadInput, match=r"asks for the kernel 'elsewhere', which is not installed here"):

@@ -95,6 +95,11 @@ def test_unknown_tags_and_odd_metadata_change_nothing() -> None:
         ({"nbformat": "new"}, "n.ipynb is a notebook of format new"),
         ({"nbformat": 3}, "n.ipynb is a notebook of format 3 that cannot be read"),
         ({"cells": [{"cell_type": "code"}]}, "n.ipynb is no notebook"),
+        ({"cells": [{"cell_type": "code", "source": "x = 1"}]}, "n.ipynb is no notebook"),
+        ({"cells": [{"cell_type": "code", "source": 1, "metadata": {}}]}, "n.ipynb is no notebook"),
+        ({"cells": [{"cell_type": "code", "source": "\ud800", "metadata": {}}]}, "cannot be stored"),
+        ({"cells": [], "metadata": {"papermill": 5}}, "n.ipynb is no notebook"),
+        ({"cells": [], "metadata": 5}, "n.ipynb is no notebook"),
         ({"cells": [], "metadata": {"kernelspec": {"language": "R"}}}, "n.ipynb is written in R"),
     ],
 )

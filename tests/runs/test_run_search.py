@@ -190,6 +190,27 @@ def test_pruned_runs_are_found_by_their_status(make_project: Callable[..., Proje
     assert names(project, "", "pruned, tags.name") == "bac"
 
 
+def test_what_is_no_text_is_told_and_not_tried(make_project: Callable[..., Project]) -> None:
+    runs: Any = make_project().runs
+    wrong: list[tuple[Callable[[], Any], str]] = [
+        (lambda: runs.search(None), "the filter is no text: None"),
+        (lambda: runs.search(5), "the filter is no text: 5"),
+        (lambda: runs.search(order_by=5), "the order is no text: 5"),
+        (lambda: runs.search(order_by=[1]), r"the order is no text: \[1\]"),
+        (lambda: runs.search('metrics."\ud800" > 1'), "the filter holds characters that cannot be stored"),
+        (lambda: runs.get(None), "a NoneType names no run"),
+        (lambda: runs.get(5), "a int names no run"),
+        (lambda: runs.get("\ud800@latest"), "a ref holds characters that cannot be stored"),
+    ]
+    for ask, told in wrong:
+        with pytest.raises(BadInput, match=told):
+            ask()
+    with runs.start("churn") as run:
+        for log in (run.log_parameters, run.set_tags, run.log_metrics):
+            with pytest.raises(BadInput, match="are given by name, not as a list"):
+                log(["a"])
+
+
 def test_a_wrong_order_or_limit_is_refused(make_project) -> None:
     project = make_project()
     with pytest.raises(BadInput, match="column 13: 'down' was not expected"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import re
 import tokenize
 from collections.abc import Mapping
@@ -73,11 +74,15 @@ def find_notebook(given: str | Path, root: Path) -> Path:
         for place in (Path.cwd() / path, root / path):
             if place.is_file():
                 return place.resolve()
+        there = next((place for place in (Path.cwd() / path, root / path) if os.path.lexists(place)), None)
         here = sorted(file.name for file in (Path.cwd() / path).parent.glob("*.ipynb"))
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"{str(given)!r} is no path of a notebook", "name a file such as train.ipynb"
         ) from error
+    if there is not None:
+        what = "a folder" if there.is_dir() else "no file" if there.exists() else "a link to nothing"
+        raise BadInput(f"'{given}' is {what}", "name a file such as train.ipynb")
     hint = close_matches(path.name, here, "name a file such as train.ipynb")
     raise NotFound(f"there is no notebook '{given}'", hint)
 
@@ -105,8 +110,14 @@ def parse_notebook(data: bytes, name: str) -> Notebook:
     try:
         document = _of_this_age(json.loads(data), data, name)
         cells = document["cells"]
-        codes = [_source(cell) for cell in cells if cell["cell_type"] == "code"]
-        information = document.get("metadata", {})
+        # what nbformat would refuse when the run has begun
+        if not all(isinstance(each["metadata"], Mapping) for each in (document, *cells)):
+            raise TypeError
+        sources = [(cell["cell_type"] == "code", _source(cell)) for cell in cells]
+        codes = [source for is_code, source in sources if is_code]
+        information = document["metadata"]
+        if not isinstance(information.get("papermill", {}), Mapping):
+            raise TypeError
         tagged = [_source(cell) for cell in cells if cell["cell_type"] == "code" and TAG in _tags(cell)]
         kernel = information.get("kernelspec", {})
         language = kernel.get("language") or information.get("language_info", {}).get("name") or "python"
@@ -182,7 +193,7 @@ def _assigned(code: str) -> set[str]:
 
 def _source(cell: Mapping[str, Any]) -> str:
     source = cell["source"]
-    return "".join(source) if isinstance(source, list) else str(source)
+    return storable("".join(source if isinstance(source, list) else [source]), "a cell")
 
 
 def _declared(code: str, name: str) -> dict[str, Parameter]:

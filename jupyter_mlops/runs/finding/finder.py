@@ -15,6 +15,7 @@ from ...errors import BadInput, NotFound, Refused, close_matches
 from ...refs import check_name
 from ...store import Store
 from ..ledger import ALPHABET
+from ..plain import storable
 from ..run import Run, RunError
 from ..runs import Runs, Sweep
 from ..shelf import Shelf, listed
@@ -371,8 +372,11 @@ def _is_number(text: str) -> bool:
 
 def text_of(ref: str | Run | Runs | Sweep) -> str:
     """Return a ref as text, without ``run:`` in front."""
-    text = ref if isinstance(ref, str) else ref.id
+    given: Any = ref
+    if not isinstance(given, str) and not hasattr(given, "id"):
+        raise BadInput(f"a {type(ref).__name__} names no run", "give a run, a sweep, or an id")
+    text = given if isinstance(given, str) else given.id
     if not text:
         raise BadInput("these runs are no sweep", "give a run, a sweep, or an id")
-    before, colon, after = text.partition(":")
+    before, colon, after = storable(text, "a ref").partition(":")
     return after if colon and before == "run" else text

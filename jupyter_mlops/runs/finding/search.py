@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from ...config import duration
 from ...errors import BadInput, close_matches
 from ...store.dialect import typed_words
+from ..plain import storable
 
 GRAMMAR = r"""
 where: either
@@ -191,8 +192,14 @@ def parse_query(where: str, order_by: str | Sequence[str] | None = None) -> Quer
 
     Raises ``BadInput`` that points at the place that cannot be read.
     """
-    wanted = order_by if isinstance(order_by, str) or order_by is None else ", ".join(order_by)
-    return _parsed(where.strip() and where, (wanted or "").strip() and (wanted or ""))
+    order: Any = order_by or ""
+    if isinstance(order, Sequence) and all(isinstance(one, str) for one in order):
+        order = order if isinstance(order, str) else ", ".join(order)
+    for text, what, such in ((where, "filter", "metrics.auc > 0.8"), (order, "order", "metrics.auc desc")):
+        if not isinstance(text, str):
+            raise BadInput(f"the {what} is no text: {text!r}", f"such as {such}")
+        storable(text, f"the {what}")
+    return _parsed(where.strip() and where, order.strip() and order)
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from ...errors import BadInput, Failed
 from ...objects import Objects
 from ...refs import parse_ref
 from ..artifact import Artifact, SaveModel, stored, stored_text
-from ..plain import checked_name, described, storable
+from ..plain import checked_name, described, named, storable
 from ..run import Run
 from .pen import Pen
 from .records import Records
@@ -107,7 +107,7 @@ class ActiveRun(Run):
     def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Append one value of each metric, all at the same ``step``."""
         with self._guard:
-            read = self._pen.several(values, step)
+            read = self._pen.several(named(values, "metrics"), step)
             if read:
                 self._see(metrics={**self.metrics, **read})
 
@@ -128,7 +128,7 @@ class ActiveRun(Run):
         """Add parameters; raises ``Conflict`` if one has another value already."""
         read = {
             checked_name(key, "a parameter"): described(value, f"parameter {key}")
-            for key, value in values.items()
+            for key, value in named(values, "parameters").items()
         }
         with self._guard:
             self._records.parameters(self.id, read)
@@ -137,7 +137,8 @@ class ActiveRun(Run):
     def set_tags(self, values: Mapping[str, Any]) -> None:
         """Set tags, as texts; a tag that is set again changes."""
         read = {
-            checked_name(key, "a tag"): storable(str(value), f"tag {key}") for key, value in values.items()
+            checked_name(key, "a tag"): storable(str(value), f"tag {key}")
+            for key, value in named(values, "tags").items()
         }
         if read:
             with self._guard:

@@ -11,12 +11,18 @@ import sys
 import traceback
 from typing import Any
 
-import click
-
-from .commands import Session, tree_for
-from .errors import MLOpsError, told
-
 _SIGNALLED = 128  # what shells add to the number of the signal that ended a command
+_INTERRUPTED = "mlops: interrupted\n"
+
+try:
+    import click
+
+    from .commands import Session, tree_for
+    from .errors import MLOpsError, told
+except KeyboardInterrupt:  # before there is anything to stop
+    sys.stderr.write(_INTERRUPTED)
+    sys.exit(_SIGNALLED + signal.SIGINT)
+
 _HINTS = {
     errno.ENOENT: "check the path",
     errno.EACCES: "check who may read and write there",
@@ -40,7 +46,12 @@ def main(arguments: list[str] | None = None) -> None:
             signal.signal(number, _end)
     if sys.stdout is None:  # closed by whoever started us
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 stays open as long as we live
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        status = run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # a second one, while the first was being heeded
+        sys.stderr.write(_INTERRUPTED)
+        status = _SIGNALLED + signal.SIGINT
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from jupyter_mlops.cli import main
 from jupyter_mlops.cli import run as mlops
 from jupyter_mlops.project import Project, open_project
 from tests.conftest import ANN, MakeProject
@@ -128,3 +129,34 @@ def test_a_sweep_that_is_asked_to_end_says_how_it_goes_on(project: Project, endi
     assert told in err
     assert [run.status for run in project.runs.search()] == ["stopped"] * 3
     assert project.audit.verify().ok
+
+
+INTERRUPTED_EARLY = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from jupyter_mlops.cli import main
+"""
+
+
+def test_an_interrupt_before_anything_was_begun_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_EARLY], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "mlops: interrupted\n")
+
+
+def test_a_second_interrupt_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jupyter_mlops.cli.run", interrupted)
+    monkeypatch.setattr("signal.getsignal", lambda _: signal.SIG_IGN)  # this process keeps its own
+    with pytest.raises(SystemExit) as end:
+        main(["status"])
+    assert (end.value.code, capsys.readouterr().err) == (130, "mlops: interrupted\n")

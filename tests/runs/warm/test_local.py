@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -254,3 +255,13 @@ def test_templates_begin_anew_where_their_folder_was_cleared_up(
     outcome = executor.run(asked, never)
     assert outcome is not None
     assert (outcome.error, outcome.warm) == (None, True)
+
+
+def test_an_owner_that_is_interrupted_leaves_no_folder() -> None:
+    code = (
+        "from jupyter_mlops.runs.execution.warm.templates import Templates\n"
+        "made = Templates()\nprint(made.place('r1'))\nraise KeyboardInterrupt"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT, done.stderr
+    assert not Path(done.stdout.strip()).parent.exists()

@@ -13,6 +13,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .doubt import Reading
 
 _MOST_FORKS = 250
 _TO_LISTEN = 30.0
+_TO_LEAVE = 1.0
 _BETWEEN_LOOKS = 0.005
 _LONGEST_PATH = 80  # a socket's address holds 107 bytes, and kernels append to theirs
 _RUNNER = "jupyter_mlops.runs.execution.child:serve"
@@ -86,10 +88,10 @@ class Template:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0)
 
-    def wait(self) -> None:
-        """Wait until it has ended."""
+    def wait(self, until: float) -> None:
+        """Wait until it has ended, which one that imports is not asked for after ``until``."""
         try:
-            self._process.wait(5)
+            self._process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -127,13 +129,16 @@ class Templates:
         with self._guard:
             closing = [*self._known.values(), *self._worn]
             self._known, self._worn = {}, []
-            for template in closing:
-                template.close()
-            for template in closing:
-                template.wait()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
+            try:
+                for template in closing:
+                    template.close()
+                until = time.monotonic() + _TO_LEAVE
+                for template in closing:
+                    template.wait(until)
+            finally:
+                if self._folder is not None:
+                    shutil.rmtree(self._folder, ignore_errors=True)
+                    self._folder = None
 
     def _get(
         self,
@@ -169,7 +174,14 @@ class Templates:
                 os.rmdir(made)
                 made = tempfile.mkdtemp(prefix="mlops-", dir="/tmp")
             self._folder = Path(made)
+            # a second Ctrl-C may cut short whoever would close this
+            weakref.finalize(self, _remove, made, os.getpid())
         return self._folder
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _installed_at() -> tuple[int, ...]:

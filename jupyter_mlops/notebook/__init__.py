@@ -9,14 +9,14 @@ def load(ipython: Any) -> None:
     """Register the magics and the matcher in a running IPython; a second time changes nothing."""
     from ..runs import Leaderboard
     from .completion import matcher
-    from .leaderboard import panel_bundle
+    from .leaderboard import shown_as_panel
     from .magics import MLOpsMagics
 
     unload(ipython)
     magics = MLOpsMagics(ipython)
     ipython.register_magics(magics)
     ipython.Completer.custom_matchers.append(matcher(ipython, magics.project))
-    _bundles(ipython).for_type(Leaderboard, panel_bundle(magics.project))
+    _displays(ipython).for_type(Leaderboard, shown_as_panel(magics.project))
 
 
 def unload(ipython: Any) -> None:
@@ -32,8 +32,8 @@ def unload(ipython: Any) -> None:
         held.close()
         for kind in ("line", "cell"):
             ipython.magics_manager.magics[kind].pop("mlops", None)
-        _bundles(ipython).pop(Leaderboard, None)
+        _displays(ipython).pop(Leaderboard, None)
 
 
-def _bundles(ipython: Any) -> Any:
-    return ipython.display_formatter.mimebundle_formatter
+def _displays(ipython: Any) -> Any:
+    return ipython.display_formatter.ipython_display_formatter

@@ -1,6 +1,6 @@
 """The leaderboard's panel: click a column to sort, type a filter, tick runs, look at them, register one.
 
-Shown for a ``Leaderboard`` wherever the extension is loaded; what a saved notebook keeps is its table.
+Shown for a ``Leaderboard`` wherever the extension is loaded; its table is seen when the kernel is gone.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..audience import attended
 from ..errors import BadInput, MLOpsError
 from ..project import Project
 from ..runs import Leaderboard, Run, Runs
-from ..value import Bundle, Value, bundle
+from ..value import Value, bundle
 from ..views import escape, formats, to_html, view
 from ..views.executed import notebook_frame
 from ..views.leaderboard import columns_of
 from ..views.view import Cell
+from .afterwards import pressable, show
 
 _ROWS = 15
 _MOST_METRICS, _MOST_PARAMETERS = 8, 12
@@ -48,7 +48,10 @@ class LeaderboardPanel(Value):
         only = f"status = {_FAILED!r}"
         self._failed = self._button("", lambda: setattr(self._filter, "value", only), tip="Show what failed")
         self._ticks = [self._tick() for _ in range(_ROWS)]
-        self._columns: dict[str, tuple[Any, Any]] = {}
+        # by place, not by name: a column that is made anew flickers, and a browser loses its way in it
+        self._columns: list[tuple[Any, Any, Any]] = []
+        self._orders: list[str] = []
+        self._picks = self._picking()
         self._table = ipywidgets.HBox(layout={"overflow": "auto", "margin": "4px 0"})
         self._back = self._button("", self._turn(-1), icon="chevron-left", width="36px", tip="Earlier rows")
         self._on = self._button("", self._turn(1), icon="chevron-right", width="36px", tip="Later rows")
@@ -114,6 +117,9 @@ class LeaderboardPanel(Value):
     def __repr__(self) -> str:
         return repr(self.board)
 
+    def _ipython_display_(self) -> None:
+        show(self.widget, bundle(self.board))
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         # a saved notebook without widget state falls back to the table
         return {**self.widget._repr_mimebundle_(), **bundle(self.board)}
@@ -133,7 +139,7 @@ class LeaderboardPanel(Value):
                 tick.value = run is not None and run.id in picked
                 tick.tooltip = f"Pick run {run.id}" if run else ""
             self._table.children = (
-                [self._picks(), *self._drawn_columns(runs, shown)] if shown else [self._empty()]
+                [self._picks, *self._drawn_columns(runs, shown)] if shown else [self._empty()]
             )
             known = list(runs.metric_names)
             if list(self._metric.options) != known:
@@ -159,42 +165,42 @@ class LeaderboardPanel(Value):
         self._enable()
 
     def _drawn_columns(self, runs: Runs, shown: Sequence[Run]) -> list[Any]:
-        import ipywidgets
-
-        drawn = []
         ranks = self.board.order and self.board.order.group == "metrics"
         metric = self.board.order.name if self.board.order and ranks else runs.metric
-        for order, column in columns_of(runs, metric, _MOST_METRICS, _MOST_PARAMETERS):
-            if not any(_text(column.show(run)).strip() for run in runs):
-                continue
-            key = order or column.name
-            if key not in self._columns:
-                head = self._button("", self._sorter(order), tip=f"Sort by {order}" if order else "")
-                head.style.font_weight = "600"
-                head.style.button_color = "transparent"
-                side = "flex-end" if column.numeric else "flex-start"
-                place = {"display": "flex", "justify_content": side, "align_items": "center"}
-                size = {"height": f"{_HEIGHT}px", "width": "auto", "margin": "0", "padding": "0 10px 0 8px"}
-                head.layout = {**size, **place, "border_bottom": _LINE}
-                cells = ipywidgets.HTML(layout={"margin": "0", "width": "auto"})
-                self._columns[key] = (ipywidgets.VBox([head, cells], layout={"flex": "0 0 auto"}), cells)
-            box, cells = self._columns[key]
-            head = box.children[0]
-            now = self.board.order
+        known = [
+            (order, column)
+            for order, column in columns_of(runs, metric, _MOST_METRICS, _MOST_PARAMETERS)
+            if any(_text(column.show(run)).strip() for run in runs)
+        ]
+        self._orders = [order for order, _ in known]
+        while len(self._columns) < len(known):
+            self._columns.append(self._column(len(self._columns)))
+        now = self.board.order
+        for (order, column), (_, head, cells) in zip(known, self._columns, strict=False):
             arrow = "" if now is None or now.by != order else " ▾" if now.descending else " ▴"
             head.description = f"{formats.shortened(formats.clean(column.name), _HEAD)}{arrow}"
+            head.tooltip = f"Sort by {order}" if order else ""
             head.disabled = not order
+            head.layout.justify_content = "flex-end" if column.numeric else "flex-start"
             cells.value = "".join(_cell(column.show(run), column.numeric) for run in shown)
-            drawn.append(box)
-        return drawn
+        return [box for box, _, _ in self._columns[: len(known)]]
 
-    def _picks(self) -> Any:
+    def _column(self, place: int) -> tuple[Any, Any, Any]:
         import ipywidgets
 
-        if "" not in self._columns:
-            head = ipywidgets.HTML(layout={"height": f"{_HEIGHT}px", "margin": "0", "border_bottom": _LINE})
-            self._columns[""] = (ipywidgets.VBox([head, *self._ticks], layout={"flex": "0 0 auto"}), head)
-        return self._columns[""][0]
+        head = self._button("", lambda: self._sort(self._orders[place]))
+        head.style.font_weight = "600"
+        head.style.button_color = "transparent"
+        size = {"height": f"{_HEIGHT}px", "width": "auto", "margin": "0", "padding": "0 10px 0 8px"}
+        head.layout = {**size, "display": "flex", "align_items": "center", "border_bottom": _LINE}
+        cells = ipywidgets.HTML(layout={"margin": "0", "width": "auto"})
+        return ipywidgets.VBox([head, cells], layout={"flex": "0 0 auto"}), head, cells
+
+    def _picking(self) -> Any:
+        import ipywidgets
+
+        head = ipywidgets.HTML(layout={"height": f"{_HEIGHT}px", "margin": "0", "border_bottom": _LINE})
+        return ipywidgets.VBox([head, *self._ticks], layout={"flex": "0 0 auto"})
 
     def _empty(self) -> Any:
         import ipywidgets
@@ -248,14 +254,11 @@ class LeaderboardPanel(Value):
     def _refreshed(self) -> None:
         self.board.refresh()
 
-    def _sorter(self, key: str) -> Callable[[], None]:
-        def sort() -> None:
-            order = self.board.order
-            again = order is not None and order.by == key
-            self._page = 0
-            self.board.sort(key, not order.descending if again and order else None)
-
-        return sort
+    def _sort(self, key: str) -> None:
+        order = self.board.order
+        again = order is not None and order.by == key
+        self._page = 0
+        self.board.sort(key, not order.descending if again and order else None)
 
     def _turn(self, by: int) -> Callable[[], None]:
         def turn() -> None:
@@ -332,9 +335,15 @@ class LeaderboardPanel(Value):
         self._draw()
 
 
-def panel_bundle(project: Callable[[], Project]) -> Callable[[Leaderboard], Bundle]:
-    """Return what makes a leaderboard's bundle in a notebook: its panel, or its table for nobody."""
-    return lambda board: LeaderboardPanel(board, project)._repr_mimebundle_() if attended() else bundle(board)
+def shown_as_panel(project: Callable[[], Project]) -> Callable[[Leaderboard], None]:
+    """Return what displays a leaderboard as its panel; for nobody, IPython shows its table as ever."""
+
+    def shown(board: Leaderboard) -> None:
+        if not pressable():
+            raise NotImplementedError
+        LeaderboardPanel(board, project)._ipython_display_()
+
+    return shown
 
 
 def _html(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import MLOpsError
 from ..project import Project
 from ..value import Listing, Value, bundle
+from .afterwards import pressable, show
 
 
 class ApprovalsPanel(Value):
@@ -34,6 +35,11 @@ class ApprovalsPanel(Value):
 
     def __repr__(self) -> str:
         return f"<ApprovalsPanel: {len(self._listing())} open>"
+
+    def _ipython_display_(self) -> None:
+        if not pressable():
+            raise NotImplementedError  # IPython shows another form then
+        show(self.widget, bundle(self._listing()))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         # a saved notebook without widget state falls back to the table

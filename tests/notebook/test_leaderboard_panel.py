@@ -75,6 +75,15 @@ def test_a_click_on_a_column_ranks_by_it_and_another_turns_it_round(panel: Leade
     assert panel.board.runs[0].parameters["C"] == 99
 
 
+def test_sorting_changes_what_columns_say_and_not_which_there_are(panel: LeaderboardPanel) -> None:
+    before = widgets_of(panel, ipywidgets.VBox)
+    for name in ("loss", "C", "C", "auc"):
+        button(panel, name).click()
+        # a front end that is to make them anew while somebody clicks loses its way
+        after = widgets_of(panel, ipywidgets.VBox)
+        assert all(one is other for one, other in zip(before, after, strict=False))
+
+
 def test_a_filter_narrows_the_table_and_a_slip_in_it_is_pointed_at(panel: LeaderboardPanel) -> None:
     field = widgets_of(panel, ipywidgets.Text)[0]
     field.value = "metrics.auc > 0.8"
@@ -162,20 +171,29 @@ def test_no_runs_and_one_run_have_a_panel_too(make_project: MakeProject) -> None
     assert button(empty, "Curves").disabled
 
 
-def test_the_extension_gives_leaderboards_their_panel_and_takes_it_away(tried: Project) -> None:
+def test_the_extension_gives_leaderboards_their_panel_and_takes_it_away(
+    tried: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from IPython.core.interactiveshell import InteractiveShell
 
     from jupyter_mlops.notebook import load, unload
 
+    displayed: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: displayed.append(data))
     shell = InteractiveShell()
     board = tried.runs.leaderboard()
     plain, _ = shell.display_formatter.format(board)
-    assert WIDGET not in plain
     load(shell)
     try:
-        panelled, _ = shell.display_formatter.format(board)
-        assert panelled.keys() >= {WIDGET, "text/html", "text/plain"}
-        assert panelled["text/html"] == plain["text/html"]
+        # in a terminal, where nobody can press anything
+        assert shell.display_formatter.format(board) == (plain, {})
+        monkeypatch.setattr("jupyter_mlops.notebook.leaderboard.pressable", lambda: True)
+        assert shell.display_formatter.format(board) == ({}, {})
     finally:
         unload(shell)
-    assert WIDGET not in shell.display_formatter.format(board)[0]
+    panel, table = displayed
+    assert panel.keys() == {WIDGET, "text/plain"}
+    assert WIDGET not in table
+    assert plain["text/html"] in table["text/html"]
+    assert f'class="mlops-{panel[WIDGET]["model_id"]}"' in table["text/html"]
+    assert shell.display_formatter.format(board) == (plain, {})

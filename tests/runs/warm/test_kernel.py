@@ -412,6 +412,18 @@ def test_a_module_with_a_generator_of_its_own_makes_it_cold(templates: Templates
         assert kernel.provisioner.why == "drawing holds a random generator of its own"
 
 
+def test_threads_of_numerical_libraries_do_not_make_it_cold(templates: Templates, tmp_path: Path) -> None:
+    env = environment(OPENBLAS_NUM_THREADS="2")
+    del env["OMP_NUM_THREADS"]
+    own = templates.kernel(Reading(("numpy", "joblib", "threadpoolctl")), env)
+    with opened_kernel(own.address, tmp_path, env=env) as kernel:
+        assert kernel.provisioner.why == ""
+        kernel.run("import numpy, threadpoolctl\na = numpy.ones((400, 400))")
+        assert kernel.run("print((a @ a).sum())") == "64000000.0\n"
+        counted = kernel.run("print(*{each['num_threads'] for each in threadpoolctl.threadpool_info()})")
+        assert counted == "2\n"
+
+
 def test_a_worn_template_is_replaced(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jupyter_mlops.runs.execution.warm.templates._MOST_FORKS", 2)
     first = templates.kernel(Reading(("bisect",)), environment())

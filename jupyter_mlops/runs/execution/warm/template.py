@@ -46,6 +46,7 @@ _MOST_BYTES = 16 << 20
 _PATIENCE = 10.0
 _MOST_LEFT = 5
 _LAST_WORDS = 1.0
+_TO_VANISH = 0.05  # a thread that was joined is counted for a moment
 # what ipykernel imports only when it starts; imported here, each fork has it
 _KERNEL = (
     "ipykernel_launcher",
@@ -565,7 +566,7 @@ def _imported(name: str, seeded: bool) -> str:
             return f"{name} cannot be imported beforehand ({type(error).__name__})"
         if heard():
             return f"{name} prints or warns when it is imported"
-    if _tasks() > 1:
+    if not _alone():
         return f"{name} starts threads when it is imported"
     if set(os.listdir("/proc/self/fd")) - files:
         return f"{name} keeps files open when it is imported"
@@ -645,6 +646,22 @@ def _importable(folder: str) -> set[str]:
             if package or rest.endswith(("py", "so", "pyc")):
                 found.add(stem)
     return found
+
+
+def _alone() -> bool:
+    """Return whether one thread runs here, or would at a fork, where OpenBLAS ends those of its own."""
+    if _tasks() == 1:
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        child = os.fork()
+        if not child:
+            os._exit(0)
+    os.waitpid(child, 0)
+    deadline = time.monotonic() + _TO_VANISH
+    while _tasks() > 1 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return _tasks() == 1
 
 
 def _tasks() -> int:

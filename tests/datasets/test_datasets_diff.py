@@ -560,18 +560,20 @@ def test_what_did_not_change_is_said_as_it_is(project: Project) -> None:
     assert "differ by nature: they are not tested" in said
 
 
-def test_a_wrong_key_is_refused_before_the_tests_of_shifts_are_loaded(project: Project) -> None:
-    for last in (2, 3):
-        project.datasets.commit("dogs", pl.DataFrame({"id": [1, last]}))
+@pytest.mark.parametrize(("rows", "key"), [(20, "name"), (2, "id")])
+def test_neither_a_wrong_key_nor_few_rows_load_the_tests_of_shifts(
+    project: Project, rows: int, key: str
+) -> None:
+    for last in (50, 60):
+        project.datasets.commit("dogs", pl.DataFrame({"id": [*range(rows), last]}))
     code = f"""
-import sys
+import contextlib, sys
 from jupyter_mlops import open
 from jupyter_mlops.errors import BadInput
 project = open({str(project.root)!r}, "ann@example.com")
-try:
-    project.datasets.diff("dogs@v1", "dogs@v2", key="name")
-except BadInput:
-    print("scipy.stats" in sys.modules)
+with contextlib.suppress(BadInput):
+    project.datasets.diff("dogs@v1", "dogs@v2", key={key!r})
+print("scipy.stats" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -253,8 +253,9 @@ class _Comparison:
     def made(self) -> TableDiff:
         """Return what differs."""
         key = chosen(self._settings.key, self._settings.remembered, self._shared, self._before, self._after)
-        # takes as long as matching a million rows, and can be done meanwhile; a wrong key is refused before
-        Thread(target=import_module, args=("scipy.stats",)).start()
+        if min(self._before.height, self._after.height) >= DriftPolicy().least_rows:
+            # takes as long as matching a million rows, and can be done meanwhile; a wrong key comes before
+            Thread(target=import_module, args=("scipy.stats",)).start()
         plan, tally, samples, spreads = self._counted(key)
         if key.matched == INFERRED and tally.repeated:
             key = Key(

@@ -94,9 +94,11 @@ def candidates(kind: str, fragment: str, project: Project | None) -> list[str]:
             return names("SELECT DISTINCT experiment AS word FROM runs WHERE removed_at IS NULL ORDER BY 1")
         case "run ref":
             found = names("SELECT DISTINCT experiment AS word FROM runs WHERE removed_at IS NULL ORDER BY 1")
-            return [f"{name}@{last}" for name in found for last in ("best", "latest")] + names(
-                "SELECT id AS word FROM runs WHERE removed_at IS NULL ORDER BY number DESC LIMIT 50"
-            )
+            return [
+                *(f"{name}@{last}" for name in found for last in ("best", "latest")),
+                *names("SELECT id AS word FROM runs WHERE removed_at IS NULL ORDER BY number DESC LIMIT 50"),
+                *(sweep.id for sweep in project.runs.sweeps(limit=20)),
+            ]
         case "alias":
             policy = project.people.policy
             return sorted(

@@ -72,6 +72,9 @@ _force = click.option(
     help="How often a run is tried again whose kernel died.",
 )
 @click.option("--prune/--no-prune", default=None, help="Whether to stop runs that are worse than the median.")
+@click.option(
+    "--prune-after", type=click.IntRange(0), default=0, metavar="STEP", help="Stop none so before this step."
+)
 @click.option("--cold", is_flag=True, help="Start every kernel anew.")
 @click.option(
     "--like", type=RUN_REF, metavar="RUN", help="Execute RUN again, with all that was kept, and compare."
@@ -97,6 +100,7 @@ def run(
     limit: str | None,
     retries: int,
     prune: bool | None,
+    prune_after: int,
     cold: bool,
     like: str | None,
     detach: bool,
@@ -119,6 +123,7 @@ def run(
         "limit": limit,
         "retries": retries,
         "prune": prune,
+        "prune_after": prune_after,
         "cold": cold,
         "like": like,
         "wait": not detach,

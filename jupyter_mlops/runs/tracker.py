@@ -107,6 +107,7 @@ class Tracker:
         retries: int = 1,
         seed: int | None = None,
         prune: bool | None = None,
+        prune_after: int = 0,
         confirm: bool = False,
     ) -> Runs:
         """Execute ``notebook`` once, or once for each parameter set of a search; return the runs as a sweep.
@@ -151,6 +152,8 @@ class Tracker:
         prune
             Whether runs are stopped that ``report`` shows to be worse than the median of others at that
             step. By default they are where the metric is declared.
+        prune_after
+            The step before which no run is stopped so.
         confirm
             Needed for more than 1,000 runs.
         """
@@ -170,6 +173,7 @@ class Tracker:
             limit=limit,
             retries=retries,
             prune=prune,
+            prune_after=prune_after,
             confirm=confirm,
         )
 

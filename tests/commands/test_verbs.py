@@ -18,6 +18,8 @@ VERBS = {
     "data push", "data pull", "data remote add", "data remote list", "data remote remove",
     "data verify", "data compact", "data gc",
     "run", "runs list", "runs show", "runs compare", "runs stop", "runs resume",
+    "runs sweeps", "runs artifacts", "runs artifact", "runs notebook", "runs note",
+    "runs remove", "runs restore",
     "models register", "models list", "models versions", "models show", "models gate", "models history",
     "promote", "rollback", "approvals list", "approvals show", "approve", "reject", "revoke",
     "policy show", "policy apply", "drift", "alerts list", "alerts show", "alerts acknowledge",

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import nbformat
 import pandas
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.history import HistoryManager
 from IPython.core.interactiveshell import InteractiveShell
+from nbformat.v4 import new_code_cell, new_notebook
 
 import jupyter_mlops
 from jupyter_mlops.project import Project
@@ -72,6 +74,19 @@ def test_variables_and_attributes_stand_for_what_they_hold(shell: Shell) -> None
         shell.run_line_magic("mlops", "data show {missing}")
     with pytest.raises(UsageError, match="no attribute"):
         shell.run_line_magic("mlops", "data show {v.nothing}")
+
+
+def test_a_sweep_is_shown_again_by_its_id(shell: Shell, project: Project) -> None:
+    book = new_notebook(cells=[new_code_cell("x = 1", metadata={"tags": ["parameters"]})])
+    nbformat.write(book, project.root / "book.ipynb")
+    shell.run_cell("runs = %mlops run book.ipynb --grid x=1,2 --detach")
+    runs = shell.user_ns["runs"]
+    for line in (f"runs show {runs.id}", "runs show {runs}", "runs show {runs.id}"):
+        shown = shell.run_line_magic("mlops", line)
+        assert (shown.id, len(shown)) == (runs.id, 2)
+    with provisionalcompleter():
+        text = f"%mlops runs show {runs.id[:4]}"
+        assert runs.id in [found.text for found in shell.Completer.completions(text, len(text))]
 
 
 def test_a_word_that_is_a_variable_and_a_path_is_refused(shell: Shell, project: Project) -> None:

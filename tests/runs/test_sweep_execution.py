@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_mlops.errors import BadInput
 from jupyter_mlops.project import Project
+from tests.conftest import MakeProject
 
 from .conftest import WriteNotebook, eventually, verbs
 
@@ -34,6 +36,24 @@ def python(code: str, *arguments: object, **options) -> subprocess.CompletedProc
     """Run ``code`` in a process of its own and return what it wrote."""
     words = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, **options)
+
+
+def test_no_run_is_hopeless_before_the_step_from_which_they_are_judged(
+    make_project: MakeProject, write_notebook: WriteNotebook
+) -> None:
+    project = make_project()
+    notebook = write_notebook(
+        project.root / "learn.ipynb",
+        "x = 1",
+        "import jupyter_mlops as mlops\nfor step in range(4):\n    mlops.report(x, step)",
+    )
+    runs = project.runs.execute(
+        notebook, grid={"x": [5, 6, 7, 8, 9, 1]}, maximize="score", prune_after=2, workers=1
+    )
+    assert [run.status for run in runs] == ["finished"] * 5 + ["stopped"]
+    assert runs[-1].pruned == 2
+    with pytest.raises(BadInput, match="prune_after must be a step"):
+        project.runs.execute(notebook, maximize="score", prune_after=-1)
 
 
 def test_hopeless_runs_end_early_and_the_search_goes_on_from_what_is_recorded(

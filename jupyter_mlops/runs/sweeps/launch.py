@@ -110,6 +110,7 @@ class Launch:
         limit: str | float | None = None,
         retries: int = 1,
         prune: bool | None = None,
+        prune_after: int = 0,
         confirm: bool = False,
     ) -> Runs:
         """Execute ``notebook`` and return the runs; see ``Tracker.execute``."""
@@ -160,6 +161,7 @@ class Launch:
             metric=metric,
             goal=goal,
             pruner=_pruner(prune, metric),
+            prune_after=_checked_step(prune_after),
         )
         return self._begin(experiment, plan, wait)
 
@@ -349,6 +351,12 @@ def _checked_retries(retries: int) -> int:
     if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= _MOST_RETRIES:
         raise BadInput(f"retries must be a number from 0 to {_MOST_RETRIES}, not {retries!r}")
     return retries
+
+
+def _checked_step(step: int) -> int:
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise BadInput(f"prune_after must be a step, 0 or more, not {step!r}")
+    return step
 
 
 def _checked_limit(limit: str | float | None) -> float | None:

@@ -48,6 +48,7 @@ class Plan:
     metric: str | None = None
     goal: str | None = None
     pruner: str | None = None
+    prune_after: int = 0
 
     def known(self) -> Iterator[dict[str, Any]]:
         """Yield what is injected into each run whose set is known before anything is executed, in order."""
@@ -101,7 +102,18 @@ class Plan:
         return {key: FixedInput(*values) for key, values in json.loads(request)["inputs"].items()}
 
 
-_REMEMBERED = ("workers", "like", "executor", "cold", "seconds", "retries", "metric", "goal", "pruner")
+_REMEMBERED = (
+    "workers",
+    "like",
+    "executor",
+    "cold",
+    "seconds",
+    "retries",
+    "metric",
+    "goal",
+    "pruner",
+    "prune_after",
+)
 
 
 @dataclass(frozen=True, slots=True)

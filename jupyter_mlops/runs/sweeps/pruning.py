@@ -26,14 +26,17 @@ class Pruned(Exception):
 
 
 class Judge:
-    """Compares what a run reports with the finished runs of its sweep, by the median rule."""
+    """Compares what a run reports with the finished runs of its sweep, from step ``after`` on."""
 
-    def __init__(self, shelf: Shelf, run: str, sweep: str | None, metric: str, goal: str) -> None:
+    def __init__(
+        self, shelf: Shelf, run: str, sweep: str | None, metric: str, goal: str, after: int = 0
+    ) -> None:
         self.metric = metric
         self._shelf = shelf
         self._run = run
         self._sweep = sweep
         self._goal = goal
+        self._after = after
         self._others: dict[str, dict[int, float]] = {}
         self._mine: dict[int, float] = {}
         self._looked = -math.inf
@@ -43,6 +46,8 @@ class Judge:
         if self._sweep is None:
             return
         self._mine[step] = value
+        if step < self._after:
+            return
         self._look()
         if len(self._others) < _BEFORE_JUDGING or not self._is_hopeless(step):
             return
@@ -93,6 +98,7 @@ def judge_of(run: Run) -> Judge:
     """Return who judges ``run``: by the metric of its sweep, where runs of it may be pruned."""
     shelf: Any = run._bound()
     row = shelf.store.one("SELECT request, metric, goal FROM sweeps WHERE id = :id", id=run.sweep) or {}
-    pruner = json.loads(row["request"]).get("pruner") if row else None
+    request = json.loads(row["request"]) if row else {}
     metric = row.get("metric") or OBJECTIVE
-    return Judge(shelf, run.id, run.sweep if pruner else None, metric, row.get("goal") or "")
+    sweep = run.sweep if request.get("pruner") else None
+    return Judge(shelf, run.id, sweep, metric, row.get("goal") or "", request.get("prune_after", 0))

@@ -253,6 +253,11 @@ def test_a_failed_run_is_one_click_from_its_executed_notebook(
     assert "ValueError" in content.text
     assert "<b>too much</b>" not in content.text
     assert "<iframe" in bo.get(f"mlops/runs/{finished}").text
+    # a sweep's id leads to the sweep, and has no notebook
+    sweep = project.runs.get(failed).sweep
+    assert failed in bo.get(f"mlops/runs/{sweep}").text
+    assert bo.get(f"mlops/runs/{sweep}/notebook").status == 404
+    assert bo.get(f"mlops/api/runs/{sweep}").json()["sweep"]["id"] == sweep
 
 
 def test_two_runs_are_compared_on_a_page(serve: Serve, make_project: MakeProject) -> None:

@@ -191,7 +191,9 @@ def stored_text(objects: Objects, text: str, name: str | None) -> Artifact:
 
 def _of_path(objects: Objects, source: Any, name: str | None) -> Artifact:
     if isinstance(source, str | Path) and _is_empty(Path(source).expanduser()):
-        return _of_bytes(objects, name or Path(source).name, "file", b"", {})  # no version of data, but a log
+        # no version of data, but a log; files in /proc say that they are empty
+        data = Path(source).expanduser().read_bytes()
+        return _of_bytes(objects, name or Path(source).name, "file", data, {})
     # a table's file is called so by itself
     with opened((name or "").removesuffix(_PARQUET), source, None, objects) as found:
         media = shown_file(found.readable) if found.kind == "file" and found.readable else None

@@ -58,6 +58,8 @@ def test_an_empty_file_is_a_file_too(project, tmp_path: Path) -> None:
         "logs/again": b"",
     }
     assert found["errors.log"].checkout(tmp_path / "out.log").read_bytes() == b""
+    (status,) = kept(project, ("/proc/self/status", None)).values()
+    assert b"Name:" in status.load()
 
 
 def test_figures_of_matplotlib_become_pictures(project, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import jupyter_mlops as mlops
-from jupyter_mlops.errors import BadInput, Failed, Unreachable
+from jupyter_mlops.errors import BadInput, Conflict, Failed, Unreachable
 from jupyter_mlops.project import Project
 from jupyter_mlops.runs.execution.executor import Outcome, Task
 from jupyter_mlops.runs.run import RunError
@@ -225,6 +225,28 @@ def test_what_is_reported_outside_of_a_sweep_is_logged(make_project, monkeypatch
             run.report(1.0, 0.5)  # type: ignore[arg-type]
     assert [(point.step, point.value) for point in run.history("objective")] == [(0, 0.5), (1, 0.75)]
     assert (run.status, run.pruned) == ("finished", None)
+
+
+def test_the_latest_of_an_experiment_is_its_sweep_while_that_goes_on(
+    notebook: tuple[Project, Path], cluster: Cluster, as_actor: Any
+) -> None:
+    project, path = notebook
+    other = as_actor(project, "ann@example.com")
+    told: list[Any] = []
+
+    def answer(task: Task, stopped: Callable[[], bool]) -> Outcome | None:
+        if task.parameters["n"] == 1:
+            told.append(other.runs.stop("e@latest", "enough"))
+        eventually(stopped)
+        return None
+
+    cluster.answer = answer
+    runs = project.runs.execute(path, grid={"n": [1, 2, 3]}, executor="cluster", workers=2, experiment="e")
+    (stopped,) = told
+    assert (stopped.id, [run.status for run in stopped]) == (runs.id, ["stopped"] * 3)
+    assert {run.reason for run in runs} == {"enough"}
+    with pytest.raises(Conflict, match=f"run {runs[2].id} is stopped already"):
+        project.runs.stop("e@latest")
 
 
 @pytest.mark.parametrize("heeds", [True, False])

@@ -187,6 +187,8 @@ def test_metrics_are_numbers_and_names_are_names(make_project) -> None:
         run.log_parameters({"C": 1.0})
         with pytest.raises(Conflict, match=r"parameter C of run .* is 1 already, not 2"):
             run.log_parameters({"C": 2})
+        with pytest.raises(Conflict, match=r"parameter C of run .* is 1 already, not True"):
+            run.log_parameters({"C": True})
     assert math.isnan(project.runs.get(run.id).metrics["not"])
     assert project.runs.get(run.id).metrics["minus"] == -math.inf
     assert run.to_dict()["metrics"] == {"very": 1e308, "minus": "-inf", "not": None, "naïve ☃ 'q'": 1.0}

@@ -42,6 +42,7 @@ _MOST_WORKERS = 64
 _MOST_RETRIES = 10
 _UNASKED_RUNS = 1_000
 _SOME = "--search random --trials 100 (search='random', trials=100)"
+_LATEST = "@latest"
 _DECIDES = "add --maximize auc or --minimize loss (maximize='auc')"
 
 
@@ -240,13 +241,17 @@ class Launch:
     def stop(self, ref: str | Run | Runs | Sweep, reason: str = "") -> Run | Runs:
         """Stop a run, or a sweep with all that is left of it, and return it as it is then.
 
-        The process that executes it notices within a second. Raises ``Conflict`` if it has ended already.
+        ``EXPERIMENT@latest`` means the sweep, as for ``resume``, while that of the latest run goes on. The
+        process that executes it notices within a second. Raises ``Conflict`` if it has ended already.
         """
         text = text_of(ref)
         storable(reason, "the reason")
         self._people.require(Role.OPERATOR)
         self._leftovers.settle()
         run = None if self._finder.is_sweep(text) else self._finder.get(text)
+        if run is not None and run.sweep and text.endswith(_LATEST):
+            sweep = self._finder.sweep(run.sweep).sweep
+            run = None if sweep and sweep.status == "running" else run
         id = self._finder.sweep_id(text) if run is None else run.id
         done = (
             self._ledger.stop_run(id, reason) if run else self._ledger.stop_sweep(id, reason, Role.OPERATOR)

@@ -38,7 +38,7 @@ class Records:
                 for row in tx.all("SELECT name, value FROM run_parameters WHERE run = :id", id=id)
             }
             for name, value in values.items():
-                if name in known and jsonable(known[name]) != jsonable(value):
+                if name in known and not _same(known[name], value):
                     raise Conflict(
                         f"parameter {name} of run {id} is {known[name]!r} already, not {value!r}",
                         "log what changes during a run as a metric",
@@ -153,6 +153,11 @@ def insert_parts(
     words.of_parameters(tx, id, parameters)
     for name, fixed in inputs.items():
         tx.insert("run_inputs", run=id, name=name, ref=fixed.ref, digest=fixed.digest)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two parameters are equal, as 1 and 1.0 are, and 1 and true are not."""
+    return isinstance(one, bool) == isinstance(other, bool) and jsonable(one) == jsonable(other)
 
 
 def _number(value: Any) -> float | None:

@@ -12,7 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import Conflict
@@ -38,6 +38,7 @@ class Liveness:
 
     def __init__(self, state: Path) -> None:
         self._folder = state / "locks"
+        self._at = f"{self._folder}{os.sep}"
         self.journals = state / "runs-journal"
         self._place = state / "place"
         self._here = ""
@@ -65,12 +66,12 @@ class Liveness:
 
     def held(self, id: str) -> bool:
         """Return whether a living process, this one included, holds the lock of ``id``."""
-        return is_held(self._folder / id)
+        return is_held(self._at + id)
 
     @contextmanager
     def hold(self, id: str) -> Iterator[None]:
         """Hold the lock of ``id`` during the block; raises ``Conflict`` if another process does."""
-        with holding(self._folder / id):
+        with holding(self._at + id):
             yield
 
     def wait_until_free(self, ids: list[str], seconds: float = 30.0) -> list[str]:
@@ -87,17 +88,18 @@ class Liveness:
 
     def forget(self, id: str) -> None:
         """Remove the lock file of a run that has ended for good."""
-        (self._folder / id).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self._at + id)
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
+def holding(path: str | Path) -> Iterator[None]:
     """Lock ``path`` during the block; raises ``Conflict`` if another process holds it."""
     # Python opens files so that no program that is started inherits them; a fork does, see _in_child
     try:
         lock = _Lock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = _Lock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     _locks.add(lock)
     try:
@@ -109,7 +111,7 @@ def holding(path: Path) -> Iterator[None]:
             except BlockingIOError:
                 # somebody may only be looking
                 if time.monotonic() > deadline:
-                    raise Conflict(f"{path.name} is being executed by another process") from None
+                    raise Conflict(f"{Path(path).name} is being executed by another process") from None
                 time.sleep(0.01)
         yield
     finally:
@@ -117,7 +119,7 @@ def holding(path: Path) -> Iterator[None]:
         lock.close()
 
 
-def is_held(path: Path) -> bool:
+def is_held(path: str | Path) -> bool:
     """Return whether somebody holds the lock ``path``."""
     try:
         descriptor = os.open(path, os.O_RDONLY)

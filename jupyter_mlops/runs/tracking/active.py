@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..sweeps.pruning import Judge
 
 
+_KNOWN = tuple(field.name for field in fields(Run))
+
+
 class ActiveRun(Run):
     """A run while it runs.
 
@@ -78,8 +81,8 @@ class ActiveRun(Run):
 
     def refresh(self, run: Run) -> None:
         """Take over everything that ``run``, read a moment ago, knows."""
-        for field in fields(Run):
-            object.__setattr__(self, field.name, getattr(run, field.name))
+        for name in _KNOWN:
+            object.__setattr__(self, name, getattr(run, name))
         self._see(metrics=dict(run.metrics))
 
     def forked(self) -> None:

@@ -38,7 +38,7 @@ _force = click.option(
     "file",
     type=FILE,
     metavar="PATH",
-    help="Read parameters from a YAML or JSON file; -p goes before it.",
+    help="Read parameters from a YAML or JSON file; -p wins over it.",
 )
 @click.option(
     "--input", "inputs", multiple=True, type=INPUT, metavar="KEY=REF", help="Fix a dataset it reads."
@@ -73,7 +73,7 @@ _force = click.option(
 )
 @click.option("--prune/--no-prune", default=None, help="Whether to stop runs that are worse than the median.")
 @click.option(
-    "--prune-after", type=click.IntRange(0), default=0, metavar="STEP", help="Stop none so before this step."
+    "--prune-after", type=click.IntRange(0), default=0, metavar="STEP", help="Stop no run so before this step."
 )
 @click.option("--cold", is_flag=True, help="Start every kernel anew.")
 @click.option(

@@ -418,6 +418,8 @@ def test_threads_of_numerical_libraries_do_not_make_it_cold(templates: Templates
     own = templates.kernel(Reading(("numpy", "joblib", "threadpoolctl")), env)
     with opened_kernel(own.address, tmp_path, env=env) as kernel:
         assert kernel.provisioner.why == ""
+        loaded = "print({'numpy', 'joblib', 'threadpoolctl'} <= sys.modules.keys())"
+        assert kernel.run(f"import sys\n{loaded}") == "True\n"
         kernel.run("import numpy, threadpoolctl\na = numpy.ones((400, 400))")
         assert kernel.run("print((a @ a).sum())") == "64000000.0\n"
         counted = kernel.run("print(*{each['num_threads'] for each in threadpoolctl.threadpool_info()})")

@@ -438,3 +438,17 @@ def test_what_is_damaged_here_is_healed_from_there(ann: Side, bo: Side, url: str
     assert healed == wanted - {address(b"\0" * 32)}
     for entry in ann.objects.tree(root):
         assert bo.objects.read(entry.digest) == FILES[entry.path]
+
+
+def test_what_waits_for_compact_is_compressed_on_its_way(
+    ann: Side, bo: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_mlops.objects.packs.intake._HASTY", 1 << 20)
+    text = "".join(f"{number},{number * 7 % 1000},row\n" for number in range(400_000)).encode()
+    (tmp_path / "big.csv").write_bytes(text)
+    with ann.objects.batch() as batch:
+        blob = batch.put_file(tmp_path / "big.csv")
+        root = store_tree(batch.put_bytes, [Entry("big.csv", 0o644, len(text), blob.digest)])
+    assert ann.push(root).bytes < 0.6 * len(text) < 0.6 * ann.objects.stored().stored
+    bo.pull(root)
+    assert bo.objects.read(blob.digest) == text

@@ -26,7 +26,7 @@ from blake3 import blake3
 
 from ..blob import Buffer
 from ..durable import write_durably
-from .codec import HASTY
+from .codec import AGAIN, HASTY, packed, unpacked
 
 CHUNK, RECIPE, GROUP = 0, 1, 2
 FULL, LIMIT = 32 << 20, 64 << 20
@@ -87,6 +87,17 @@ def record(
     head = _FIXED.pack(_MAGIC, kind, codec, len(members), len(bases), raw, stored)
     head += b"".join([_MEMBER.pack(*member) for member in members]) + b"".join(bases)
     return b"".join((head, _check(codec, head, payload), payload))
+
+
+def thorough(data: bytes, level: int) -> bytes:
+    """Return a whole record as it is, or packed thoroughly if that was put off."""
+    head, stored = parsed(data)
+    if head.codec not in AGAIN:
+        return data
+    raw = unpacked(head.codec, stored, head.raw)
+    ((digest, _),) = head.members
+    codec, payload = packed(raw, level, digest)
+    return record(CHUNK, codec, len(raw), payload, head.members)
 
 
 def plain_head(codec: int, size: int, payload: Buffer, digest: bytes) -> tuple[bytes, Head]:

@@ -1,7 +1,8 @@
 """The upload: what a remote lacks, in new packs of its own. Made by ``datasets`` for one push.
 
-Records go as they are kept, compressed already and checked again. A difference to other bytes goes as such
-only where those are there as well, else it is made plain: nothing is sent that nobody asked for.
+Records go as they are kept, checked again; compression that was put off is done now. A difference to other
+bytes goes as such only where those are there as well, else it is made plain: nothing is sent that nobody
+asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..blob import address, raw_digest
 from ..objects import Objects
 from ..packs.codec import packed
 from ..packs.index import Place
-from ..packs.pack import CHUNK, GROUP, RECIPE, Head, PackWriter, parsed, record
+from ..packs.pack import CHUNK, GROUP, RECIPE, Head, PackWriter, parsed, record, thorough
 from ..tree import FOLDER
 from .crew import done_by
 from .known import TRAILER, Held, Listed, listed, tail_size
@@ -31,6 +32,7 @@ _WORKERS = 4
 _LARGEST, _SMALLEST = 32 << 20, 4 << 20
 _PORTION = 20_000
 _PLAIN = -1  # a group that is to become chunks of their own
+_Made = tuple[Path, int]  # a pack, and what its records take as they are kept
 Bar = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
@@ -58,11 +60,11 @@ def upload(remote: RemoteObjects, objects: Objects, roots: Iterable[tuple[str, b
         with objects.scratch() as aside, bar(total) as advance:
             moved, packs = 0, 0
             size = min(_LARGEST, max(_SMALLEST, total // _WORKERS))
-            tasks = (partial(_uploaded, remote, path) for path in _packs(remote, objects, plan, aside, size))
-            for pack, sent in done_by(_WORKERS, tasks, remote.storage.abort):
+            tasks = (partial(_uploaded, remote, *made) for made in _packs(remote, objects, plan, aside, size))
+            for pack, sent, done in done_by(_WORKERS, tasks, remote.storage.abort):
                 remote.known.add([pack])
                 moved, packs = moved + sent, packs + 1
-                advance(sum(head.total for _, head in pack.records))
+                advance(done)
             return Sent(moved, packs)
 
 
@@ -138,28 +140,29 @@ def _made_plain(remote: RemoteObjects, objects: Objects, plan: Plan) -> list[Hel
     return plain
 
 
-def _packs(remote: RemoteObjects, objects: Objects, plan: Plan, aside: Path, size: int) -> Iterator[Path]:
+def _packs(remote: RemoteObjects, objects: Objects, plan: Plan, aside: Path, size: int) -> Iterator[_Made]:
     """Yield the packs that hold the records of ``plan``, each made when it is asked for."""
-    number = 0
+    number, done = 0, 0
     writer: PackWriter | None = None
     # together at the end, so that who pulls gets what thousands of files are made of at one go
     for held in chain(plan.records(CHUNK, GROUP, _PLAIN), plan.records(RECIPE)):
         for data, head in _records(remote, objects, held):
             if writer is not None and writer.size + len(data) > size:
                 writer.close()
-                yield writer.path
-                writer = None
+                yield writer.path, done
+                writer, done = None, 0
             if writer is None:
                 number += 1
                 writer = PackWriter(aside / f"{number}.pack")
             writer.add(data, (head,))
+        done += held.length
     if writer is not None:
         writer.close()
-        yield writer.path
+        yield writer.path, done
 
 
 def _records(remote: RemoteObjects, objects: Objects, held: Held) -> Iterator[tuple[bytes, Head]]:
-    data = objects.record(address(held.digest))
+    data = thorough(objects.record(address(held.digest)), objects.settings.level)
     head, _ = parsed(data)
     if held.kind != _PLAIN or head.kind != GROUP:
         yield data, head
@@ -171,8 +174,11 @@ def _records(remote: RemoteObjects, objects: Objects, held: Held) -> Iterator[tu
         yield made, parsed(made)[0]
 
 
-def _uploaded(remote: RemoteObjects, path: Path) -> tuple[Listed, int]:
-    """Bring one pack to the remote, then the index that makes it known; return what it holds and its size."""
+def _uploaded(remote: RemoteObjects, path: Path, done: int) -> tuple[Listed, int, int]:
+    """Bring one pack to the remote, then the index that makes it known.
+
+    Return what it holds, its size, and what its records take as they are kept here.
+    """
     data = path.read_bytes()
     path.unlink()
     name = blake3(data).hexdigest()
@@ -180,4 +186,4 @@ def _uploaded(remote: RemoteObjects, path: Path) -> tuple[Listed, int]:
     pack = listed(name, len(data), tail)
     remote.storage.write(pack_name(name), data)
     remote.storage.write(f"index/{name}", tail)
-    return pack, len(data) + len(tail)
+    return pack, len(data) + len(tail), done

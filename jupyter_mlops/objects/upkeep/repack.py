@@ -21,8 +21,7 @@ from blake3 import blake3
 from ...errors import Damaged
 from ..blob import address
 from ..durable import make_durable, make_folder
-from ..packs.codec import AGAIN, packed, unpacked
-from ..packs.pack import CHUNK, RECIPE, Head, Pack, iterated, pack_path, parsed, record, records_of
+from ..packs.pack import RECIPE, Pack, iterated, pack_path, records_of, thorough
 
 if TYPE_CHECKING:
     from ..batch import Batch
@@ -156,20 +155,11 @@ def _copied(
             elsewhere = not _read_here(places, name, offset, digests)
             if elsewhere and all(_sound(objects, places.get(one), one, trusted) for one in digests):
                 continue
-            batch.put_record(_thorough(head, data, objects.settings.level))
+            batch.put_record(thorough(data, objects.settings.level))
     except (ValueError, OSError, Damaged):
         done.unreadable.append(name)
         return False
     return True
-
-
-def _thorough(head: Head, data: bytes, level: int) -> bytes:
-    if head.codec not in AGAIN:
-        return data
-    raw = unpacked(head.codec, parsed(data)[1], head.raw)
-    ((digest, _),) = head.members
-    codec, payload = packed(raw, level, digest)
-    return record(CHUNK, codec, len(raw), payload, head.members)
 
 
 def _read_here(places: Mapping[bytes, Place], name: str, offset: int, digests: Iterable[bytes]) -> bool:

@@ -73,7 +73,11 @@ _force = click.option(
 )
 @click.option("--prune/--no-prune", default=None, help="Whether to stop runs that are worse than the median.")
 @click.option(
-    "--prune-after", type=click.IntRange(0), default=0, metavar="STEP", help="Stop no run so before this step."
+    "--prune-after",
+    type=click.IntRange(0),
+    default=0,
+    metavar="STEP",
+    help="Stop no run so before this step.",
 )
 @click.option("--cold", is_flag=True, help="Start every kernel anew.")
 @click.option(

@@ -6,7 +6,7 @@ from .axes import Drawing, Spec
 from .figure import Figure
 from .palette import INKS, PALETTE, axis_title, labels, shortened
 
-FIELD, NARROW = 64, 22
+FIELD, NARROW, LEAST = 64, 22, 280  # the sides of a field, and the least width of the whole
 MOST = 60
 MOST_TEXTS = 20
 
@@ -81,7 +81,7 @@ def heatmap(figure: Figure, theme: str) -> Drawing:
     left_out = max(len(figure.series), len(figure.series[0].x) if figure.series else 0) - MOST
     note = f"the first {MOST} of {MOST + left_out}" if left_out > 0 else ""
     body: Spec = {
-        "width": side * max(len(across), 1),
+        "width": max(side * len(across), LEAST),
         "height": min(side, 48) * max(len(down), 1),
         "data": {"values": fields},
         "layer": layers,

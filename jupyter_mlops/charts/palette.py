@@ -10,6 +10,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberati
 PALETTE = ("#3b7dd8", "#e07b39", "#2fa37c", "#c05bb0", "#c9a227", "#49a8c9", "#d05353", "#8a6fd1")
 ACCENT, MUTED = "#e0603a", "#9aa3af"
 PAIR = (MUTED, PALETTE[0])  # what was, what is
+TITLE_LETTER, SUBTITLE_LETTER = 10.2, 7.4  # the average width of their letters in a wide font
 NAME, TICK = 34, 22  # letters of a name in a legend, and on an axis
 
 

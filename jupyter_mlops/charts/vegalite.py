@@ -8,6 +8,7 @@ fonts, no URLs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import wrap
 from typing import Any, TypeVar
 
 from ..errors import BadInput, Failed
@@ -18,7 +19,7 @@ from .coordinates import parallel
 from .curves import curves
 from .figure import Figure
 from .heatmap import heatmap
-from .palette import INKS, config, shortened
+from .palette import INKS, SUBTITLE_LETTER, TITLE_LETTER, config, shortened
 
 Spec = dict[str, Any]
 Drawn = TypeVar("Drawn")
@@ -46,10 +47,11 @@ def vega_lite(figure: Figure, theme: str = "auto") -> Spec:
     if theme not in INKS:
         raise BadInput(f"no theme {theme!r}", f"themes: {', '.join(INKS)}")
     drawing = _DRAWERS[figure.kind](figure, theme) if _has_data(figure) else _nothing(theme)
-    title: Spec = {"text": shortened(figure.title, 64)}
+    wide = drawing.body.get("width")
+    title: Spec = {"text": _lines(shortened(figure.title, 64), wide, TITLE_LETTER)}
     subtitle = " · ".join(part for part in (figure.subtitle, drawing.note) if part)
     if subtitle:
-        title["subtitle"] = shortened(subtitle, 100)
+        title["subtitle"] = _lines(shortened(subtitle, 100), wide, SUBTITLE_LETTER)
     return {
         "$schema": SCHEMA,
         "description": figure.alt,
@@ -59,6 +61,17 @@ def vega_lite(figure: Figure, theme: str = "auto") -> Spec:
         # without this JupyterLab offers a link that posts the data to an editor on the web
         "usermeta": {"embedOptions": {"actions": False}},
     }
+
+
+def _lines(text: str, wide: Any, letter: float) -> str | list[str]:
+    """Return ``text`` in as many lines as the plot's width asks for.
+
+    The engine makes room by the letters of its own font; a browser's may be wider, and are cut at the edge.
+    """
+    if not isinstance(wide, int):
+        return text
+    lines = wrap(text, max(int(wide / letter), 12))
+    return lines if len(lines) > 1 else text
 
 
 def svg(figure: Figure, theme: str = "auto") -> str:

@@ -8,13 +8,13 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from ..charts import Figure, GraphNode, Rule, Series
 from ..datasets.progress import progress
 from ..datasets.source import opened
-from ..errors import BadInput, Failed
-from ..objects import Objects
+from ..errors import BadInput, Failed, NotFound, close_matches
+from ..objects import Entry, Objects
 from ..objects.files.checkout import Manner, place_file, place_tree, refuse_ours
 from ..value import Value
 from .plain import plain
@@ -110,6 +110,22 @@ class Artifact(Value):
             return _figure(json.loads(self._bound().objects.read(self.digest)))
         beside = self.detail.get("picture")
         return Picture(beside["media"], self._bound().objects.read(beside["digest"])) if beside else None
+
+    @property
+    def files(self) -> tuple[Entry, ...]:
+        """The files of a folder or a model, by their paths in it; anything else is one file by itself."""
+        return self._bound().objects.tree(self.digest) if self.kind in ("folder", "model") else ()
+
+    def open(self, path: str = "") -> BinaryIO:
+        """Return the stored bytes, to be read and verified; of a folder those of its file ``path``."""
+        digest = self.digest
+        if files := self.files:
+            found = [entry.digest for entry in files if entry.path == path]
+            if not found:
+                known = close_matches(path, (entry.path for entry in files))
+                raise NotFound(f"there is no file '{path}' in {self.name}", known)
+            digest = found[0]
+        return self._bound().objects.open(digest)
 
     def checkout(self, path: str | Path) -> Path:
         """Write the stored bytes to ``path`` and return it.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -15,7 +16,9 @@ from ..commands.table import Verb, registered
 from ..errors import BadInput, Conflict, MLOpsError, NotFound, Refused
 from ..people import Identity, Role
 from ..project import Project
-from ..runs import Run, Runs
+from ..runs import Run, Runs, Sweep
+from ..runs.comparing.leaderboard import Order
+from ..runs.finding.search import parse_query
 from ..store import Event
 from ..value import Listing, Value
 
@@ -24,6 +27,8 @@ EARLIER_VERSIONS = 8
 # not every module: verbs that other packages add are no business of the page, nor may their failures be
 _VERBS_OF = ("approvals", "audit", "data", "models", "monitoring", "policy", "project", "runs")
 RUNS_AT_FIRST, RUNS_AT_MOST = 50, 1_000
+SWEEPS_AT_FIRST, SWEEPS_AT_MOST = 8, 1_000
+MOST_COMPARED = 20
 _WHERE_TO_VOTE = (
     "Only votes of verified people count here. Press Approve or Reject in Slack{channel}, "
     "or open this page through your own link: `mlops up` prints one for each person."
@@ -51,17 +56,33 @@ class Asked:
     words: tuple[str, ...]
     query: Mapping[str, str]
     link: Callable[[str], str]
+    every: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def draw(self, value: Any, heading: int = 0) -> Markup:
+    def draw(self, value: Any, heading: int = 0, choosing: Any = None) -> Markup:
         """Return the HTML of ``value``; its title is the template's to write, as a heading of that level."""
         from ..views import to_html, view
+        from ..views.view import View
 
-        seen = replace(view(value), title="", summary="", path="", tone="plain")
+        seen = value if isinstance(value, View) else view(value)
+        bare = replace(seen, title="", summary="", path="", tone="plain")
         # to_html is the one place that escapes values
-        return Markup(to_html(seen, link=self.link, heading=heading, actions=False))  # noqa: S704
+        made = to_html(bare, link=self.link, heading=heading, actions=False, choosing=choosing)
+        return Markup(made)  # noqa: S704
+
+    def choosing(self, path: str, kept: Mapping[str, str]) -> Any:
+        """Return how the runs of a page are ticked and ordered: by links to ``path`` that keep the query."""
+        from ..views.html import Choosing
+
+        def address(part: str, descending: bool) -> str:
+            query = {name: one for name, one in kept.items() if one and name != "order"}
+            return self.link(f"{path}?{urlencode({**query, 'order': Order(part, descending).text})}")
+
+        order = _order(self.query.get("order", ""))
+        return Choosing("run", address, order.by if order else "", bool(order and order.descending))
 
 
 Content = Callable[[Project, Asked], Page]
+Answer = TypeVar("Answer")
 
 
 def ask(
@@ -98,6 +119,13 @@ def welcome(project: Project, asked: Asked, content: Content) -> Page:
         except MLOpsError as error:
             page = refusal(error)
     return replace(page, project=project.config.name, identity=identity)
+
+
+def members_only(project: Project, asked: Asked, content: Callable[[Project, Asked], Answer]) -> Answer:
+    """Return what is no page by itself, to people with a role; raises ``Refused`` for others."""
+    if project.people.whoami().role == Role.NONE.word:
+        raise Refused("you have no role in this project yet", "the start of the page says how to get one")
+    return content(project, asked)
 
 
 def refusal(error: MLOpsError) -> Page:
@@ -141,9 +169,9 @@ def runs(project: Project, asked: Asked) -> Page:
     data = {
         "query": query,
         "experiments": project.runs.experiments(),
-        "runs": asked.draw(found) if len(found) else "",
+        "runs": asked.draw(found, choosing=asked.choosing("runs", query)) if len(found) else "",
         "more": limit * 4 if len(found) == limit < RUNS_AT_MOST else 0,
-        "sweeps": project.runs.sweeps(experiment=query["experiment"] or None, limit=8),
+        "sweeps": _sweeps(project, query["experiment"])[:SWEEPS_AT_FIRST],
     }
     return Page("runs.html", "Runs", data, "runs", problem.status if problem else 200, problem)
 
@@ -158,7 +186,13 @@ def run(project: Project, asked: Asked) -> Page:
         trail.append((f"sweep {found.sweep}", f"sweeps/{found.sweep}"))
     page = _one(asked, found, "runs", trail)
     frame = f"{found.path}/notebook/content" if found.info.executed_digest else ""
-    data = {**page.data, "run": found, "frame": frame, "anchor": _anchor(found)}
+    data = {
+        **page.data,
+        "run": found,
+        "frame": frame,
+        "anchor": _anchor(found),
+        "best": _is_best(project, found),
+    }
     return replace(page, template="run.html", data=data)
 
 
@@ -211,9 +245,82 @@ def _anchor(found: Any) -> str:
     return anchor_of(found.executed_notebook() or {}, found.error.cell)
 
 
+def comparison(project: Project, asked: Asked) -> Page:
+    """The runs that were ticked: two down to their cells, more side by side with their curves."""
+    chosen = tuple(dict.fromkeys(asked.every.get("run", ())))
+    if len(chosen) < 2:
+        raise BadInput(
+            "comparing needs two runs or more", "tick them in the list of runs, then press Compare"
+        )
+    if len(chosen) > MOST_COMPARED:
+        raise BadInput(
+            f"{len(chosen)} runs are too many to stand side by side", f"tick at most {MOST_COMPARED}"
+        )
+    found = project.runs.compare(*chosen)
+    page = _one(asked, found, "runs", [("Runs", "runs")])
+    return replace(page, template="compare.html", data={**page.data, "runs": found.runs})
+
+
+def sweeps(project: Project, asked: Asked) -> Page:
+    """Every sweep, those of a single run too."""
+    experiment = asked.query.get("experiment", "").strip()
+    found = project.runs.sweeps(experiment or None, SWEEPS_AT_MOST)
+    title = f"Sweeps of {experiment}" if experiment else "Sweeps"
+    return _many(asked, title, Listing("sweeps", found), "runs", "No sweep yet.", [("Runs", "runs")])
+
+
 def sweep(project: Project, asked: Asked) -> Page:
-    """One sweep: its runs, and which is best."""
-    return _one(asked, project.runs.sweep(*asked.words), "runs", [("Runs", "runs")])
+    """One sweep: its runs, which is best, their curves, and on request what that depends on."""
+    from ..views.leaderboard import view_of_runs
+
+    found = project.runs.sweep(*asked.words)
+    here = f"sweeps/{found.id}"
+    order = _order(asked.query.get("order", ""))
+    seen = view_of_runs(found, order=order)
+    metric = found.metric if found.metric in found.metric_names else next(iter(found.metric_names), "")
+    measured = [run for run in found.finished if metric in run.metrics]
+    head = _head(found)
+    data = {
+        "head": head,
+        "value": asked.draw(seen, heading=1, choosing=asked.choosing(here, {})),
+        "steps": [("Runs", "runs")],
+        "curves": asked.draw(found.plot("line")) if found.courses else "",
+        "metric": metric,
+        "may_depend": len(measured) > 2 and bool(found.varying),
+        "importance": _importance(found, asked, metric) if asked.query.get("importance") and metric else "",
+        "here": f"{here}?{urlencode({'order': order.text})}&" if order else f"{here}?",
+    }
+    return Page("sweep.html", head["title"], data, "runs")
+
+
+def _sweeps(project: Project, experiment: str) -> list[Sweep]:
+    """Return the newest sweeps that tried something; a single run is in the list of runs."""
+    return [one for one in project.runs.sweeps(experiment or None, SWEEPS_AT_MOST) if one.size > 1]
+
+
+def _importance(found: Runs, asked: Asked, metric: str) -> Markup:
+    told = found.importance(metric)
+    # where there is nothing to draw, what it says is why
+    return asked.draw(told) if told.parts else Markup("<p>{}</p>").format(f"It cannot be told: {told.doubt}.")
+
+
+def _is_best(project: Project, found: Run) -> bool:
+    if found.sweep is None:
+        return False
+    try:
+        return project.runs.sweep(found.sweep).best() == found
+    except (
+        MLOpsError
+    ):  # nothing says what is better, or nothing was measured: there is no best to compare with
+        return True
+
+
+def _order(text: str) -> Order | None:
+    """Return the first part that an order names, if it is one that a column stands for."""
+    if not text.strip():
+        return None
+    key = parse_query("", text).order[0]
+    return Order(f"{key.field.group}.{key.field.name}", key.down)
 
 
 def data_list(project: Project, asked: Asked) -> Page:

@@ -18,10 +18,12 @@ from tornado import web
 from ..errors import BadInput, MLOpsError, NotFound
 from ..project import Project
 from ..views.executed import POLICY as FRAMED
-from .contents import Asked, Content, Page, ask, refusal, welcome
+from .artifacts import Sent
+from .contents import Asked, Content, Page, ask, members_only, refusal, welcome
 from .identity import actor_of
 
 LONGEST_TEXT = 4_000
+PIECE = 1 << 20  # bytes of a file that are sent at a time
 Method = TypeVar("Method", bound=Callable[..., Any])
 _CODES = {400: "bad_input", 401: "refused", 403: "refused", 404: "not_found", 405: "method_not_allowed"}
 _POLICY = (
@@ -112,7 +114,7 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
     async def show(self, content: Content, *words: str, problem: MLOpsError | None = None) -> None:
         """Answer with what ``content`` makes of the project, and above it the ``problem`` that led here."""
         try:
-            asked = Asked(tuple(map(self.fit, words)), self._query(), self._link)
+            asked = Asked(tuple(map(self.fit, words)), self._query(), self._link, self._every())
             page = await self.in_project(lambda project: welcome(project, asked, content))
         except MLOpsError as error:
             self._answer(refusal(error))
@@ -141,6 +143,10 @@ class PageHandler(ExtensionHandlerJinjaMixin, _ProjectHandler):
 
     def _query(self) -> dict[str, str]:
         return {name: self.fit(self.get_query_argument(name)) for name in self.request.query_arguments}
+
+    def _every(self) -> dict[str, tuple[str, ...]]:
+        arguments = self.request.query_arguments
+        return {name: tuple(map(self.fit, self.get_query_arguments(name))) for name in arguments}
 
     def _link(self, path: str) -> str:
         place, mark, query = path.partition("?")
@@ -220,13 +226,43 @@ def frames(content: Callable[[Project, Asked], str], noun: str) -> type[PageHand
         async def get(self, *words: str) -> None:
             try:
                 asked = Asked(tuple(map(self.fit, words)), {}, self._link)
-                text = await self.in_project(lambda project: content(project, asked))
+                text = await self.in_project(lambda project: members_only(project, asked, content))
             except MLOpsError as error:
                 self._answer(refusal(error))
                 return
             self.finish(text)
 
     return Frames
+
+
+def sends(content: Callable[[Project, Asked], Sent], noun: str) -> type[PageHandler]:
+    """Return the handler of a file from outside: shown in a sandbox where browsers can, else saved."""
+
+    class Sends(PageHandler):
+        @property
+        def content_security_policy(self) -> str:
+            # whatever it is, it has no origin: it may run and fetch nothing
+            return f"{FRAMED}; sandbox; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+
+        @guarded("read", noun)
+        async def get(self, *words: str) -> None:
+            try:
+                asked = Asked(tuple(map(self.fit, words)), self._query(), self._link)
+                sent = await self.in_project(lambda project: members_only(project, asked, content))
+            except MLOpsError as error:
+                self._answer(refusal(error))
+                return
+            manner = "inline" if sent.shown else "attachment"
+            self.set_header("Content-Type", sent.media)
+            self.set_header("Content-Disposition", f"{manner}; filename*=UTF-8''{quote(sent.name, safe='')}")
+            self.set_header("X-Content-Type-Options", "nosniff")
+            with sent.data as data:
+                while piece := data.read(PIECE):
+                    self.write(piece)
+                    await self.flush()
+            self.finish()
+
+    return Sends
 
 
 def acts(verb: str, noun: str, content: Content, fields: tuple[str, ...] = ()) -> type[PageHandler]:

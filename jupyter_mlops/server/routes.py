@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import contents
-from .handlers import NoSuchEndpoint, NoSuchPage, acts, checks, frames, reads, shows, writes
+from . import artifacts, contents
+from .handlers import NoSuchEndpoint, NoSuchPage, acts, checks, frames, reads, sends, shows, writes
 
 Route = tuple[str, type[Any]]
 _NAME = r"([^/]+)"
@@ -22,10 +22,14 @@ def _pages() -> list[Route]:
     return [
         (r"/mlops/?", shows(contents.overview, "overview")),
         (r"/mlops/runs/?", shows(contents.runs, "runs")),
+        (r"/mlops/runs/compare/?", shows(contents.comparison, "runs")),
         (rf"/mlops/runs/{_ID}/?", shows(contents.run, "runs")),
         (rf"/mlops/runs/{_ID}/notebook/?", shows(contents.run_notebook, "runs")),
         (rf"/mlops/runs/{_ID}/notebook/content", frames(contents.run_notebook_content, "runs")),
+        (rf"/mlops/runs/{_ID}/artifacts/{_NAME}/?", shows(artifacts.artifact, "runs")),
+        (rf"/mlops/runs/{_ID}/artifacts/{_NAME}/content", sends(artifacts.artifact_content, "runs")),
         (rf"/mlops/runs/{_ID}/compare/{_ID}/?", shows(contents.run_comparison, "runs")),
+        (r"/mlops/sweeps/?", shows(contents.sweeps, "runs")),
         (rf"/mlops/sweeps/{_ID}/?", shows(contents.sweep, "runs")),
         (r"/mlops/data/?", shows(contents.data_list, "data")),
         (rf"/mlops/data/{_NAME}/?", shows(contents.dataset, "data")),

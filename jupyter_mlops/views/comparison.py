@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from ..runs import Comparison, Importance, NotebookDiff
+from ..runs import Comparison, Importance, NotebookDiff, Run
 from ..runs.comparing.comparison import ComparedRow, curves_of
 from ..runs.comparing.notebook_diff import CellChange
 from . import formats
@@ -100,9 +100,9 @@ def _group(names: Sequence[str], group: str, rows: list[ComparedRow], value: Com
         return
     yield Heading(_GROUPS.get(group, group))
     if shown:
-        yield _compared(names, shown, group)
+        yield _compared(value.runs, shown, group)
     if equal:
-        same = ", ".join(f"{row.name} {_shown(row.values[0], group)}" for row in equal)
+        same = ", ".join(f"{row.name} {_shown(row, value.runs[0], row.values[0])}" for row in equal)
         yield Text(f"Equal: {same}", "muted")
     if group == "input" and len(names) == 2:
         yield from _data_diffs(different)
@@ -115,11 +115,12 @@ def _data_diffs(rows: Sequence[ComparedRow]) -> Iterator[Block]:
             yield Action("data diff", f"What changed in {row.name}", {"a": one, "b": other})
 
 
-def _compared(names: Sequence[str], rows: Sequence[ComparedRow], group: str) -> Table:
+def _compared(runs: Sequence[Run], rows: Sequence[ComparedRow], group: str) -> Table:
+    names = [run.id for run in runs]
     pair = group == "metric" and len(names) == 2
     made = []
     for row in rows[:_MOST_PACKAGES] if group == "environment" else rows:
-        texts = [_shown(value, group) for value in row.values]
+        texts = [_shown(row, run, one) for run, one in zip(runs, row.values, strict=True)]
         if pair:
             texts = list(formats.apart(*row.values)) if None not in row.values else texts
         cells = [Cell(row.name), *(Cell(text) for text in texts)]
@@ -195,7 +196,10 @@ def _difference(one: Any, other: Any) -> str:
     return formats.signed(float(other) - float(one)) if numbers else ""
 
 
-def _shown(value: Any, group: str) -> str:
+def _shown(row: ComparedRow, run: Run, value: Any) -> str:
+    group, name = row.group, row.name
+    if group == "fact" and isinstance(value, str) and value.startswith("b3:"):
+        return formats.digest(value)
     if group == "parameter":
-        return formats.parameter(value)
+        return formats.parameter(value) if value is not None or name in run.parameters else formats.NOTHING
     return formats.metric(value) if group == "metric" else formats.plain(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from html import escape as _escaped
 from itertools import groupby
@@ -20,6 +21,22 @@ from . import formats
 from .view import Action, Block, Cell, Changes, Facts, Heading, Image, Picture, Table, Text, Tone, View, typed
 
 Link = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """Where rows can be ticked and ordered: in a form of the page.
+
+    ``field`` is what the boxes are called in the form. ``by`` is the part that orders the rows now, if one
+    does; ``ordered`` makes the address of the same rows ordered by a part, ``descending`` or not.
+    """
+
+    field: str
+    ordered: Callable[[str, bool], str]
+    by: str = ""
+    descending: bool = False
+
+
 _COLOURS: dict[Tone, str] = {
     "plain": "",
     "muted": "color:#777b83",
@@ -72,7 +89,13 @@ _SENTENCE, _LONG = 36, 160  # letters of a table's cell before it may be broken,
 _CODE = re.compile("`([^`]+)`")
 
 
-def to_html(view: View, link: Link | None = None, heading: int = 0, actions: bool = True) -> str:
+def to_html(
+    view: View,
+    link: Link | None = None,
+    heading: int = 0,
+    actions: bool = True,
+    choosing: Choosing | None = None,
+) -> str:
     """Return ``view`` as one ``<div>`` that needs nothing from outside.
 
     Parameters
@@ -84,8 +107,10 @@ def to_html(view: View, link: Link | None = None, heading: int = 0, actions: boo
         table of contents.
     actions
         Whether to say what one may type; the page and the panel have buttons instead.
+    choosing
+        How rows with keys are ticked and ordered, where the whole stands in a form.
     """
-    return "".join(_Sheet(link, heading, actions).view(view))
+    return "".join(_Sheet(link, heading, actions, choosing).view(view))
 
 
 def escape(text: object, lines: bool = False) -> str:
@@ -96,8 +121,11 @@ def escape(text: object, lines: bool = False) -> str:
 class _Sheet:
     """Draws blocks as HTML for one place."""
 
-    def __init__(self, link: Link | None, heading: int, actions: bool) -> None:
+    def __init__(
+        self, link: Link | None, heading: int, actions: bool, choosing: Choosing | None = None
+    ) -> None:
         self._link, self._heading, self._with_actions = link, heading, actions
+        self._choosing = choosing
 
     def view(self, view: View) -> Iterator[str]:
         yield f'<div style="{_CSS["sheet"]}">'
@@ -154,14 +182,23 @@ class _Sheet:
             yield _paragraph(table.empty, "muted")
             return
         sides = ["right" if index in table.numeric else "left" for index in range(len(table.columns))]
+        chosen = self._choosing if len(table.keys) == len(table.rows) else None
+        orders = table.orders if chosen else ("",) * len(table.columns)
         yield f'<table style="{_CSS["table"]}"><thead><tr>'
-        for side, name in zip(sides, table.columns, strict=True):
+        if chosen:
+            yield f'<td style="{_CSS["column"]}"></td>'
+        for side, name, order in zip(sides, table.columns, orders, strict=True):
             whole = f' title="{escape(name)}"' if len(name) > _NAME else ""
             shown = escape(formats.shortened(name, _NAME))
+            if chosen and order:
+                shown, sorted_so = _sorter(shown, order, chosen)
+                whole += sorted_so
             yield f'<th style="{_CSS["column"]};text-align:{side}"{whole}>{shown}</th>'
         yield "</tr></thead><tbody>"
-        for row in table.rows:
+        for key, row in zip(table.keys or ("",) * len(table.rows), table.rows, strict=True):
             yield f'<tr style="{_CSS["row"]}">'
+            if chosen:
+                yield f'<td style="{_CSS["cell"]}nowrap">{_box(chosen.field, key)}</td>'
             for side, cell in zip(sides, row, strict=True):
                 # sentences and endless names may be broken; other names, numbers and times may not
                 wrap = _CSS["prose"] if len(cell.text) > _SENTENCE else "nowrap"
@@ -202,6 +239,22 @@ class _Sheet:
 def _paragraph(text: str, tone: Tone) -> str:
     said = _CODE.sub(rf'<code style="{_CSS["typed"]}">\1</code>', escape(text))
     return f'<p style="{_CSS["paragraph"]};{_COLOURS[tone]}">{said}</p>'
+
+
+def _box(field: str, key: str) -> str:
+    said = f'aria-label="Choose {escape(key)}"'
+    return f'<input type="checkbox" name="{escape(field)}" value="{escape(key)}" {said}>'
+
+
+def _sorter(shown: str, order: str, choosing: Choosing) -> tuple[str, str]:
+    """Return the head of a column as a link that orders by it, and what says how it orders now."""
+    now = choosing.by == order
+    # again turns it round; of what was measured, and of times, the largest are looked for
+    largest = order.startswith("metrics.") or order in ("attributes.started_at", "attributes.duration")
+    address = escape(choosing.ordered(order, not choosing.descending if now else largest))
+    arrow = "" if not now else " ▾" if choosing.descending else " ▴"
+    sorted_so = f' aria-sort="{"descending" if choosing.descending else "ascending"}"' if now else ""
+    return f'<a href="{address}">{shown}{arrow}</a>', sorted_so
 
 
 def _whole(cell: Cell) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..runs import Leaderboard, Run, RunError, Runs
+from ..runs.comparing.leaderboard import Order
+from ..runs.comparing.leaderboard import ranked as ordered
 from . import formats
 from .dispatch import Column, listed, listing, tabled, view, when
 from .view import Block, Cell, Facts, Heading, Picture, Table, Text, Tone, View, facts
@@ -67,10 +69,11 @@ def _runs(items: Sequence[Run]) -> View:
     return View(title, " · ".join([title, *tally(items)]), "plain", blocks_of(items), "runs")
 
 
-def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
+def view_of_runs(value: Runs, seconds_left: float | None = None, order: Order | None = None) -> View:
     """Return how runs are seen, those of a sweep while it runs too: then with what is done and what is left.
 
-    Without ``seconds_left`` the time left is told from the runs that have ended.
+    Without ``seconds_left`` the time left is told from the runs that have ended, without ``order`` the best
+    of a sweep come first.
     """
     runs, sweep = tuple(value), value.sweep
     if sweep is None:
@@ -92,6 +95,8 @@ def view_of_runs(value: Runs, seconds_left: float | None = None) -> View:
             *(r for r in ranked if r.status == "running"),
             *(r for r in ranked if r.status != "running"),
         )
+    if order is not None:
+        ranked = ordered(runs, order)
     shown = [run for run in ranked if not running or run.status != "queued"]
     blocks: tuple[Block, ...] = blocks_of(shown, metric, among=value)
     if running and sweep.detached and not any(run.status == "running" for run in runs):
@@ -154,11 +159,7 @@ def columns_of(
     others = _others(among, first, most_metrics, most_parameters)
     columns = [
         Column("run", lambda run: Cell(run.id, link=run.path)),
-        Column(
-            "status",
-            lambda run: Cell(state_of(run), TONES.get(run.status, "plain")),
-            order="attributes.status",
-        ),
+        Column("status", _status, order="attributes.status"),
     ]
     times = [Column("took", took, numeric=True, order="attributes.duration")]
     if metric is None:
@@ -175,8 +176,17 @@ def columns_of(
     for part in dict.fromkeys((*first, *others)):
         if part not in known and (made := _part(part, among, ranked if part == f"metrics.{metric}" else ())):
             columns.append(made)
-    columns += [Column("error", error_cell), *times]
+    if metric is not None:
+        columns.append(Column("error", error_cell))
+    columns += times
     return [(column.order, column) for column in columns]
+
+
+def _status(run: Run) -> Cell:
+    """Return how a run ended; of one that failed, the way to where it did."""
+    failed = run.error is not None and run.info.executed_digest is not None
+    link = notebook_path(run) if failed else ""
+    return Cell(state_of(run), TONES.get(run.status, "plain"), link=link)
 
 
 def _part(part: str, runs: Sequence[Run], ranked: Sequence[Run]) -> Column | None:
@@ -213,7 +223,9 @@ def _others(runs: Runs, first: Sequence[str], most_metrics: int, most_parameters
         return [*chosen, *measured]
     having = {f"metrics.{name}": sum(name in run.metrics for run in runs) for name in metrics}
     having |= {f"parameters.{name}": sum(name in run.parameters for run in runs) for name in parameters}
-    return sorted([*chosen, *measured], key=lambda part: -having[part])
+    parts = [*chosen, *measured]
+    shared = [part for part in parts if having[part] > 1]
+    return sorted(shared if len(shared) > 1 else parts, key=lambda part: -having[part])
 
 
 def _among(runs: Sequence[Run], among: Runs | None) -> Runs:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from jupyter_mlops.charts import heatmap, png, svg, vega_lite
+from jupyter_mlops.charts.palette import shortened
 from jupyter_mlops.errors import BadInput
 
 
@@ -50,3 +53,21 @@ def test_every_heatmap_can_be_drawn(figure) -> None:
 def test_what_is_left_out_of_a_large_one_is_said() -> None:
     figure = heatmap("very many", range(70), {str(row): range(70) for row in range(70)})
     assert "the first 60 of 70" in vega_lite(figure)["title"]["subtitle"]
+
+
+@pytest.mark.parametrize(
+    "title", ["Confusion matrix, training", "A long title of a small matrix, which goes on"]
+)
+def test_the_title_of_a_small_one_is_whole_in_wide_letters_too(title: str) -> None:
+    below = "what is said below the title " * 3
+    drawn = svg(heatmap(title, ["a", "b"], {"a": [1, 2], "b": [3, 4]}, subtitle=below))
+    wide, left = (int(re.search(found, drawn)[1]) for found in (r'width="(\d+)"', r"translate\((\d+),"))
+    lines = {
+        size: [re.sub("<[^>]*>", "", line) for line in re.split("(?=<tspan)", text) if line]
+        for size in (15, 12)
+        for text in re.findall(rf'<text[^>]*font-size="{size}px"[^>]*>(.*?)</text>', drawn)[-1:]
+    }
+    assert " ".join(lines[15]) == shortened(title, 64)
+    # where letters are as wide as those of DejaVu Sans, the font of many browsers
+    assert all(left + 10 * len(line) < wide for line in lines[15])
+    assert all(left + 7.2 * len(line) < wide for line in lines[12])

@@ -101,7 +101,7 @@ class Browser:
             request.add_header("Authorization", f"token {self.token}")
         try:
             with self._opener.open(request, timeout=60) as answer:
-                return Reply(answer.status, answer.read().decode(), answer.headers)
+                return Reply(answer.status, answer.read().decode(errors="replace"), answer.headers)
         except urllib.error.HTTPError as refusal:
             with refusal:
                 return Reply(refusal.code, refusal.read().decode(), refusal.headers)

@@ -38,8 +38,9 @@ class Order:
 
     @property
     def text(self) -> str:
-        """How the search says it; any name can be written in backticks."""
-        return f"{self.group}.`{self.name}` {'desc' if self.descending else 'asc'}"
+        """How the search says it; a name that is no word is written in backticks."""
+        name = self.name if self.name.isidentifier() and self.name.isascii() else f"`{self.name}`"
+        return f"{self.group}.{name} {'desc' if self.descending else 'asc'}"
 
     def __str__(self) -> str:
         return f"{self.by} {'desc' if self.descending else 'asc'}"

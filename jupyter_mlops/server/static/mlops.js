@@ -23,4 +23,16 @@ for (const choice of opened) {
     choice.querySelector("input:not([type=hidden])")?.focus();
   });
 }
+// fewer than two runs are nothing to compare: the button waits for them
+for (const form of document.querySelectorAll("form.choose")) {
+  const button = form.querySelector(".chosen button");
+  const told = button.textContent;
+  const count = () => {
+    const ticked = form.querySelectorAll("input:checked").length;
+    button.disabled = ticked < 2;
+    button.textContent = ticked < 2 ? told : `Compare ${ticked} runs`;
+  };
+  form.addEventListener("change", count);
+  window.addEventListener("pageshow", count);
+}
 document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

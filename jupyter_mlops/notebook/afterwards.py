@@ -16,7 +16,7 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 # JupyterLab and Notebook: the output before this one, while nothing has been drawn in it
 _EMPTY = (
     ".jp-OutputArea-child:has(+ .jp-OutputArea-child .{mark}) "
-    '[data-mime-type$="widget-view+json"]:not(:has(*)) {{ display: none }}'
+    ".jp-OutputArea-output:not(:has(*)) {{ display: none }}"
 )
 
 

@@ -48,7 +48,7 @@ class Lab:
     def ask(self, method: str, path: str) -> Any:
         """Ask the server itself."""
         headers = {"Authorization": f"token {self._token}"}
-        with urlopen(Request(f"{self.url}{path}", method=method, headers=headers)) as answer:
+        with urlopen(Request(f"{self.url}{path}", method=method, headers=headers), timeout=60) as answer:
             return json.loads(answer.read() or "null")
 
 
@@ -222,3 +222,4 @@ def test_a_saved_panel_is_its_table_when_the_kernel_is_gone(
         page = opened(chromium, lab, complaints, notebook.name)
         panel = cell_of(page, "project.runs.leaderboard()")
         expect(panel.locator("table").get_by_text("depth")).to_be_visible()
+        expect(panel.locator(".jp-OutputArea-output:visible")).to_have_count(1)

@@ -281,6 +281,8 @@ class LeaderboardPanel(Value):
     def _plotter(self, kind: str) -> Callable[[], str]:
         def plot() -> str:
             runs = self.board.picked if kind == "line" and self.board.picked else self._chosen()
+            if kind == "line" and self._metric.value not in runs.courses:
+                self._metric.value = next(iter(runs.courses), self._metric.value)  # one value is no curve
             return _html(runs.plot(kind, metric=self._metric.value))
 
         return plot

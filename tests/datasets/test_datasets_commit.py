@@ -428,7 +428,7 @@ def test_a_folder_that_changes_while_it_is_read_is_refused(
 
         yield advance
 
-    monkeypatch.setattr("jupyter_mlops.datasets.datasets.progress", interfering)
+    monkeypatch.setattr("jupyter_mlops.datasets.preparation.progress", interfering)
     with pytest.raises(SourceChanged):
         project.datasets.commit("folder", folder)
     assert stored(project) == set()
@@ -451,7 +451,7 @@ def test_an_interrupted_commit_leaves_nothing(
         yield advance
 
     with monkeypatch.context() as patched:
-        patched.setattr("jupyter_mlops.datasets.datasets.progress", interrupting)
+        patched.setattr("jupyter_mlops.datasets.preparation.progress", interrupting)
         with pytest.raises(KeyboardInterrupt):
             project.datasets.commit("folder", folder)
     assert stored(project) == set()

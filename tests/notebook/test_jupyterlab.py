@@ -28,8 +28,14 @@ __all__ = ["write_notebook"]
 
 SECONDS = 300
 QUICKSTART = "01_quickstart.ipynb"
-# what others say of themselves: JupyterLab asks for the news of its extensions, and there may be no network
-_OTHERS = ("Failed to load resource", "net::ERR_")
+# what others say of themselves: JupyterLab asks for the news of its extensions, and there may be no network;
+# a box of ipywidgets that is scrolled out of view while its children are being made cannot add them
+_OTHERS = (
+    "Failed to load resource",
+    "net::ERR_",
+    "Error: Could not add child view to box",
+    "Cannot read properties of null (reading 'widgets')",
+)
 
 
 class Lab:
@@ -84,7 +90,11 @@ def serving(place: Path) -> Iterator[Lab]:
         yield Lab(folder, url, token)
     finally:
         process.terminate()  # it ends its kernels first
-        process.wait(60)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -347,7 +347,7 @@ def test_an_end_that_did_not_come_about_ends_nothing(project: Project, monkeypat
 
 def test_a_torn_end_and_a_page_that_power_loss_emptied_cost_no_other_point(make_project) -> None:
     project = make_project()
-    with logging_child(project, 2_000) as (id, process):
+    with logging_child(project, 200_000) as (id, process):
         eventually(lambda: journals(project, id) and journals(project, id)[0].stat().st_size > 60 * RECORD)
         os.kill(process.pid, signal.SIGSTOP)
         process.kill()

@@ -72,6 +72,8 @@ class Execution:
         self._lease = lease
         self._alive = alive or ledger.is_running
         self._workers = plan.workers
+        # what is resumed or executed again shares the machine as it did then: that can change the last digits
+        self._sharing = plan.workers if plan.like else max(1, min(plan.workers, plan.strategy.size))
         self._asking = threading.Lock()
         self._stopping = threading.Event()
 
@@ -142,8 +144,7 @@ class Execution:
             inputs,
             self._plan.seconds,
             self._plan.cold,
-            # what is executed again shares the machine as it did then: that can change the last digits
-            self._plan.workers if self._plan.like else self._workers,
+            self._sharing,
             self._kept.files,
             self._kept.paths,
             self._hash_seed,

@@ -77,7 +77,7 @@ class Recorder:
 
     def loaded(self) -> Imported:
         """Return all of the project's sources in this process, those imported before the recording too."""
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():  # others may import meanwhile
             file = getattr(module, "__file__", None)
             if not isinstance(file, str) or not file.endswith(".py"):
                 continue

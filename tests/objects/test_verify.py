@@ -318,6 +318,20 @@ def test_it_does_not_disturb_a_commit_nor_a_commit_it(objects: Objects) -> None:
         verify(objects, [version], wait=0.0)
 
 
+def test_a_commit_between_two_looks_is_no_damage(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = stored(objects, "data@v1", a=noise(1))
+    glob = Path.glob
+
+    def interfered(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        stored(objects, "data@v2", a=noise(2))
+        return found
+
+    monkeypatch.setattr(Path, "glob", interfered)
+    report = verify(objects, [first], repair=False)
+    assert report.passed, report.to_dict()
+
+
 def test_nothing_stored_is_nothing_damaged(objects: Objects) -> None:
     assert verify(objects, []).passed
     assert not objects.folder.exists()

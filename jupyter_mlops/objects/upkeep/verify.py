@@ -178,8 +178,9 @@ class _Verification:
     def look(self, level: Level, only: bool, progress: Progress) -> None:
         """Find what is wrong and which versions that damages."""
         index = self._objects.index
+        known = [row.name for row in index.packs()]  # first: the pack of a commit is there before it is known
         sizes = dict(self._listed())
-        gone = {row.name: set(index.places(row.name)) for row in index.packs() if row.name not in sizes}
+        gone = {name: set(index.places(name)) for name in known if name not in sizes}
         spoiled = index.spoiled()
         index.adopt()
         for name, digests in gone.items():

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from jupyter_mlops.automation.tidy import main, tidy_up
-from jupyter_mlops.datasets import datasets as service
+from jupyter_mlops.datasets import preparation
 from jupyter_mlops.project import Project
 from tests.conftest import MakeProject
 
@@ -18,7 +18,7 @@ from tests.conftest import MakeProject
 @pytest.fixture
 def big(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every table a big one."""
-    monkeypatch.setattr(service, "DESCRIBED_AT_ONCE", 0)
+    monkeypatch.setattr(preparation, "DESCRIBED_AT_ONCE", 0)
 
 
 @pytest.fixture

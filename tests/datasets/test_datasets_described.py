@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import jupyter_mlops as mlops
-from jupyter_mlops.datasets import datasets as service
+from jupyter_mlops.datasets import preparation
 from jupyter_mlops.datasets import description
 from jupyter_mlops.errors import BadInput
 from jupyter_mlops.project import Project
@@ -31,7 +31,7 @@ def customers(tmp_path: Path) -> Path:
 @pytest.fixture
 def big(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every table a big one."""
-    monkeypatch.setattr(service, "DESCRIBED_AT_ONCE", 0)
+    monkeypatch.setattr(preparation, "DESCRIBED_AT_ONCE", 0)
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 import jupyter_mlops as mlops
-from jupyter_mlops.datasets import preparation
-from jupyter_mlops.datasets import description
+from jupyter_mlops.datasets import description, preparation
 from jupyter_mlops.errors import BadInput
 from jupyter_mlops.project import Project
 from jupyter_mlops.views import to_text, view

@@ -13,6 +13,11 @@ def kernel() -> Any:
     return getattr(shell, "kernel", None)
 
 
+def display(value: Any) -> Any:
+    """Show ``value`` under the cell that executes, and return what updates it. For kernels."""
+    return sys.modules["IPython.core.display_functions"].display(value, display_id=True)
+
+
 def attended() -> bool:
     """Return whether somebody is there to press what a cell shows.
 

@@ -25,6 +25,8 @@ from .identity import actor_of
 LONGEST_TEXT = 4_000
 PIECE = 1 << 20  # bytes of a file that are sent at a time
 Method = TypeVar("Method", bound=Callable[..., Any])
+# of what came from outside: it has no origin, and may run and fetch nothing
+_SANDBOX = f"{FRAMED}; sandbox; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 _CODES = {400: "bad_input", 401: "refused", 403: "refused", 404: "not_found", 405: "method_not_allowed"}
 _POLICY = (
     "default-src 'self'",
@@ -219,8 +221,7 @@ def frames(content: Callable[[Project, Asked], str], noun: str) -> type[PageHand
     class Frames(PageHandler):
         @property
         def content_security_policy(self) -> str:
-            # in a browser tab of its own it is in the same sandbox as in the frame
-            return f"{FRAMED}; sandbox; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+            return _SANDBOX  # in a browser tab of its own, too
 
         @guarded("read", noun)
         async def get(self, *words: str) -> None:
@@ -241,8 +242,7 @@ def sends(content: Callable[[Project, Asked], Sent], noun: str) -> type[PageHand
     class Sends(PageHandler):
         @property
         def content_security_policy(self) -> str:
-            # whatever it is, it has no origin: it may run and fetch nothing
-            return f"{FRAMED}; sandbox; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+            return _SANDBOX
 
         @guarded("read", noun)
         async def get(self, *words: str) -> None:

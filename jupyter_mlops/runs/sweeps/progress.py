@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from ...audience import kernel
+from ...audience import display, kernel
 from ...store import Store
 from ..plain import jsonable
 from ..run import ENDED, moment
@@ -275,11 +275,9 @@ class _Display:
         self._handle: Any = None
 
     def update(self) -> None:
-        from IPython import display
-
         runs = self._read()
         if self._handle is None:
-            self._handle = display.display(runs, display_id=True)  # type: ignore[no-untyped-call]  # of IPython
+            self._handle = display(runs)
         else:
             self._handle.update(runs)
 

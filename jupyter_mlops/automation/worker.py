@@ -10,9 +10,9 @@ from typing import Any
 from ..errors import Failed, MLOpsError, StoreFailed, Unreachable
 from ..project import Project
 from ..runs import Runs
+from ..runs.execution.sharing import default_workers
 from ..runs.sweeps.plan import workers_of
 from ..runs.sweeps.queue import LEASE_SECONDS, Shift
-from ..runs.sweeps.sweep import default_workers
 
 _PAUSE_SECONDS = 0.5
 _TIDY_SECONDS = 2.0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,27 @@ _force = click.option(
 )
 
 
-@verb("run", role=Role.CONTRIBUTOR, outcome=outcome.of_execution, interrupted="nothing was started")
+def _templates(arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Have templates import what a local sweep's runs will need."""
+    given = arguments
+    elsewhere = given["executor"] or given["detach"] or given["cold"] or given["like"]
+    if elsewhere or not given["notebook"] or sys.platform != "linux":
+        return nullcontext()
+    size = given["trials"] or math.prod(len(values) for _, values in given["grid"])
+    if size < 2:
+        return nullcontext()
+    from ..runs.execution.warm.ahead import begun
+
+    return begun(given["notebook"], size, given["workers"])
+
+
+@verb(
+    "run",
+    role=Role.CONTRIBUTOR,
+    outcome=outcome.of_execution,
+    ahead=_templates,
+    interrupted="nothing was started",
+)
 @click.argument("notebook", type=NOTEBOOK, required=False)
 @click.option("-p", "parameters", multiple=True, type=PARAMETER, metavar="KEY=VALUE", help="Set a parameter.")
 @click.option(

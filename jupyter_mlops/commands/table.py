@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,13 +43,15 @@ def verb(
     chat: bool = False,
     outcome: Outcome | None = None,
     project: bool = True,
+    ahead: Callable[[Mapping[str, Any]], AbstractContextManager[None]] | None = None,
     interrupted: str = "what was recorded is kept; the same command goes on from there",
 ) -> Callable[[Function], Function]:
     """Declare ``function(project, …) -> value`` as the verb ``name``, its click parameters stacked below.
 
     ``outcome`` gives the exit status of its value where that is not 0. With ``project=False`` the function
-    takes the session instead of a project, for verbs that work where there is none. ``interrupted`` is the
-    hint for who presses Ctrl-C.
+    takes the session instead of a project, for verbs that work where there is none. ``ahead`` begins, before
+    the project is opened, what takes long and does not need it. ``interrupted`` is the hint for who presses
+    Ctrl-C.
     """
 
     def declare(function: Function) -> Function:
@@ -60,10 +63,11 @@ def verb(
             session.refuse_objects(arguments)
             session.interrupted = interrupted
             if project:
-                opened = session.open()
-                if role is not Role.NONE:
-                    opened.people.require(role)
-                value = function(opened, **arguments)
+                with ahead(arguments) if ahead is not None else nullcontext():
+                    opened = session.open()
+                    if role is not Role.NONE:
+                        opened.people.require(role)
+                    value = function(opened, **arguments)
             else:
                 value = function(session, **arguments)
             session.status = outcome(value, arguments) if outcome is not None else 0

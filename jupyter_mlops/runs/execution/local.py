@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import shutil
 import signal
@@ -23,11 +22,13 @@ from ..plain import clean
 from ..run import RunError
 from ..tracking.capture import imported_sources
 from ..tracking.imports import Imported, collected, laid_out
+from . import sharing
 from .child import EXECUTED, INPUT, REQUEST, RESULT
 from .executor import Outcome, Task, overdue
+from .warm import ahead
 from .warm.doubt import Reading, read
 from .warm.fork import Refused, fork
-from .warm.templates import Template, Templates
+from .warm.templates import Template
 
 _HASH_SEED = "PYTHONHASHSEED"
 # the order of sets is the same in every run: what differs between two has another cause
@@ -52,7 +53,7 @@ class LocalExecutor:
         self._state = state
         self._actor = actor
         self._liveness = liveness
-        self._templates = Templates()
+        self._templates = ahead.taken()
         self._warm = False
         self._readings: dict[tuple[str, ...], Reading] = {}
         self._free: list[Forked] = []
@@ -153,16 +154,12 @@ class LocalExecutor:
         (work / REQUEST).write_text(json.dumps(request, ensure_ascii=False), "utf-8")
 
     def _environment(self, task: Task) -> dict[str, str]:
-        found = {
-            **os.environ,
+        return {
+            **sharing.environment(task.workers),
             "MLOPS_PROJECT": str(self._root),
             "MLOPS_RUN": task.id,
             "MLOPS_ACTOR": self._actor,
         }
-        if task.workers > 1:
-            # numerical libraries start a thread a core each, and would fight over them
-            found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // task.workers)))
-        return found
 
     def _outcome(
         self,

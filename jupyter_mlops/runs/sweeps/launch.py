@@ -20,6 +20,7 @@ from ...refs import check_name
 from ...store import Store
 from ..execution.executor import LOCAL, check_executor, open_executor
 from ..execution.notebook import check_kernel, find_notebook, parse_notebook, read_notebook
+from ..execution.sharing import default_workers
 from ..finding.finder import Finder, text_of
 from ..ledger import Ledger
 from ..leftovers import Leftovers
@@ -36,7 +37,7 @@ from .pruning import MEDIAN
 from .queue import Queue
 from .repetition import Repetition
 from .roster import Lease, Roster
-from .sweep import Execution, default_workers
+from .sweep import Execution
 
 _MOST_WORKERS = 64
 _MOST_RETRIES = 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -26,12 +25,6 @@ from .roster import Lease, Member, Roster
 
 _BETWEEN_LOOKS = 0.5
 _GRACE = 60.0
-
-
-def default_workers() -> int:
-    """Return how many runs execute at a time unless told: one a core, at most four."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, 4)
 
 
 class Execution:

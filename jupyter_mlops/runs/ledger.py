@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from ..errors import NotFound
 from ..people import Members, Role
 from ..store import Store, Transaction
+from ..store.ids import new_id
 from .finding import words
 from .plain import jsonable
 from .run import ENDED, RunError
@@ -25,7 +25,6 @@ from .sweeps.strategy import ADAPTIVE
 from .tracking.capture import GitState
 from .tracking.records import insert_parts
 
-ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _STILL_OPEN = (
     "SELECT experiment, notebook, sweep, lease_token FROM runs "
     "WHERE id = :id AND status IN ('queued', 'running')"
@@ -39,6 +38,7 @@ _NEWEST_OF_SWEEP = (
 )
 _METRICS_TOLD = 20
 _IDS_AT_ONCE = 400
+_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,7 @@ class Ledger:
         found: dict[str, None] = {}
         while len(found) < count:
             wanted = min(count - len(found), _IDS_AT_ONCE)
-            drawn = {
-                "".join(secrets.choice(ALPHABET) for _ in range(8)) for _ in range(wanted)
-            } - found.keys()
+            drawn = {new_id(_LENGTH) for _ in range(wanted)} - found.keys()
             marks, given = listed(sorted(drawn))
             taken = self._store.all(
                 f"SELECT id FROM runs WHERE id IN ({marks}) "  # noqa: S608 marks
@@ -95,8 +93,23 @@ class Ledger:
     ) -> None:
         """Record a run of the caller's own code, running from now on."""
         with self._people.write(Role.CONTRIBUTOR) as tx:
-            self._insert_run(tx, id, experiment, "tracked", "running", git)
+            last = tx.one("SELECT MAX(number) AS number FROM runs")
+            tx.insert(
+                "runs",
+                id=id,
+                number=int((last or {}).get("number") or 0) + 1,
+                experiment=experiment,
+                kind="tracked",
+                status="running",
+                host=self._here,
+                actor=tx.actor,
+                proof=tx.proof,
+                at=tx.at,
+                started_at=tx.at,
+                **_columns(git),
+            )
             insert_parts(tx, id, parameters, inputs)
+            words.of_run(tx, id, experiment, None, parameters)
             tx.event("run.started", f"run:{id}", experiment=experiment, notebook=None, sweep=None)
 
     def end(
@@ -172,34 +185,6 @@ class Ledger:
         """Return why a run was found hopeless, or nothing if it was not."""
         row = self._store.one("SELECT reason, pruned_step FROM runs WHERE id = :id", id=id)
         return str(row["reason"]) if row and row["pruned_step"] is not None else ""
-
-    def _insert_run(
-        self,
-        tx: Transaction,
-        id: str,
-        experiment: str,
-        kind: str,
-        status: str,
-        git: GitState,
-        **more: Any,
-    ) -> None:
-        last = tx.one("SELECT MAX(number) AS number FROM runs")
-        tx.insert(
-            "runs",
-            id=id,
-            number=int((last or {}).get("number") or 0) + 1,
-            experiment=experiment,
-            kind=kind,
-            status=status,
-            host=self._here,
-            actor=tx.actor,
-            proof=tx.proof,
-            at=tx.at,
-            started_at=tx.at if status == "running" else None,
-            **_columns(git),
-            **more,
-        )
-        words.of_run(tx, id, experiment, more.get("notebook"))
 
     def close(
         self,

@@ -111,6 +111,8 @@ def whole(step: Any) -> int:
 
 def dumps(value: Any) -> str:
     """Return a parameter as it is stored; the order of keys is kept."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)  # which is what json writes, in a tenth of its time; most parameters are numbers
     return _ENCODER.encode(value)
 
 

@@ -55,8 +55,14 @@ class Shelf:
     ) -> tuple[Run, ...]:
         """Return the runs with these ids, in this order; ``gone`` is what ``gone()`` returned just now."""
         self.journal.caught_up()
+        return self._read(ids, self.gone() if gone is None else gone)
+
+    def stored(self, id: str) -> Run:
+        """Return a run of this process, whose beginning or end it has written, as that is stored."""
+        return self._read([id], {})[0]
+
+    def _read(self, ids: Sequence[str], gone: Mapping[str, tuple[str, RunError]]) -> tuple[Run, ...]:
         found: dict[str, Run] = {}
-        gone = self.gone() if gone is None else gone
         for chunk in _chunks(ids):
             marks, given = listed(chunk)
             rows = self.store.all(f"SELECT * FROM runs WHERE id IN ({marks})", **given)  # noqa: S608 marks
@@ -64,14 +70,6 @@ class Shelf:
             for row in rows:
                 found[row["id"]] = self._run(row, parts, gone)
         return tuple(found[id] for id in ids if id in found)
-
-    def begun(self, id: str, parameters: Mapping[str, Any], inputs: Mapping[str, str]) -> Run:
-        """Return a run that has begun just now: of what is read with runs, it has these alone."""
-        row = self.store.all("SELECT * FROM runs WHERE id = :id", id=id)[0]
-        parts = _Parts()
-        parts.parameters[id].update(parameters)
-        parts.inputs[id].update(inputs)
-        return self._run(row, parts, {})
 
     def sweeps(self, where: str = "", **parameters: Any) -> tuple[Sweep, ...]:
         """Return the sweeps that fit ``where``, a piece of our own SQL."""
@@ -196,30 +194,35 @@ class Shelf:
         return found
 
     def _parts(self, marks: str, given: Mapping[str, Any]) -> _Parts:
-        """Return what belongs to runs, each in one query and in one go."""
+        """Return what belongs to runs, in few queries: a database may be far away."""
 
-        def rows(table: str, columns: str) -> list[tuple[Any, ...]]:
+        def rows(*tables: str) -> list[tuple[Any, ...]]:
             # sorted here: a database has its own idea of the order of texts
-            return sorted(
-                self.store.rows(f"SELECT run, {columns} FROM {table} WHERE run IN ({marks})", **given)  # noqa: S608 ours
-            )
+            several = " UNION ALL ".join(f"SELECT run, {each} WHERE run IN ({marks})" for each in tables)
+            return sorted(self.store.rows(several, **given))
 
         parts = _Parts()
-        parameters = rows("run_parameters", "name, value")
+        parameters = rows("name, value FROM run_parameters")
         read = json.loads(f"[{','.join(row[2] for row in parameters)}]")
         for (run, name, _), value in zip(parameters, read, strict=True):
             parts.parameters[run][name] = value
-        for run, name, value in rows("run_metrics", "name, value"):
+        for run, name, value in rows("name, value FROM run_metrics"):
             parts.metrics[run][name] = math.nan if value is None else value
-        for run, name, value in rows("run_tags", "name, value"):
-            parts.tags[run][name] = value
-        for run, name, ref in rows("run_inputs", "name, ref"):
-            parts.inputs[run][name] = ref
-        for run, ref in rows("run_outputs", "ref"):
-            parts.outputs[run].append(ref)
-        for run, name, *rest in rows("run_artifacts", "name, kind, digest, bytes, detail"):
-            kind, digest, size, detail = rest
-            parts.artifacts[run][name] = Artifact(name, kind, digest, size, json.loads(detail), self)
+        for run, what, name, value, digest, size, detail in rows(
+            "'tag', name, value, '', 0, '' FROM run_tags",
+            "'input', name, ref, '', 0, '' FROM run_inputs",
+            "'output', ref, '', '', 0, '' FROM run_outputs",
+            "'artifact', name, kind, digest, bytes, detail FROM run_artifacts",
+        ):
+            match what:
+                case "tag":
+                    parts.tags[run][name] = value
+                case "input":
+                    parts.inputs[run][name] = value
+                case "output":
+                    parts.outputs[run].append(name)
+                case "artifact":
+                    parts.artifacts[run][name] = Artifact(name, value, digest, size, json.loads(detail), self)
         return parts
 
     def _run(self, row: Row, parts: _Parts, gone: Mapping[str, tuple[str, RunError]]) -> Run:

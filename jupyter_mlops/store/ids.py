@@ -1,4 +1,4 @@
-"""Ids of requests and alerts: random, so a short beginning names one. Used by what people name by id."""
+"""Ids of runs, requests and alerts: random, so a short beginning names one. Used by who names them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from collections.abc import Iterable
 from ..errors import BadInput, NotFound, close_matches
 from .store import Row, Store
 
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # without the letters and digits that look alike
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # without the letters and digits that look alike
 _LENGTH = 10
 
 
-def new_id() -> str:
-    """Return a fresh random id."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+def new_id(length: int = _LENGTH) -> str:
+    """Return a fresh random id of so many letters."""
+    number = secrets.randbelow(len(ALPHABET) ** length)  # asked of the system once, not once a letter
+    letters = []
+    for _ in range(length):
+        number, letter = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[letter])
+    return "".join(letters)
 
 
 def row_of(store: Store, table: str, id: str, noun: str, open_ids: Iterable[str] = ()) -> Row:
@@ -24,7 +29,7 @@ def row_of(store: Store, table: str, id: str, noun: str, open_ids: Iterable[str]
     """
     typed = id.strip().casefold()
     rows: list[Row] = []
-    if typed and set(typed) <= set(_ALPHABET):
+    if typed and set(typed) <= set(ALPHABET):
         rows = store.all(f"SELECT * FROM {table} WHERE id LIKE :beginning", beginning=f"{typed}%")  # noqa: S608 our name
     exact = [row for row in rows if row["id"] == typed]
     if len(rows) > 1 and not exact:

@@ -30,7 +30,13 @@ _NETWORK_FILE_SYSTEMS = (
 _BUSY_SECONDS = 60.0
 _POLL_SECONDS = 0.002
 _WORKING_SPACE = 1 << 20
-_CACHE = -16_000  # KiB a connection, as needed: the indexes of a hundred thousand runs are beyond 2 MB
+_PRAGMAS = (
+    "synchronous=FULL",
+    "fullfsync=ON",
+    "foreign_keys=ON",
+    "cache_size=-16000",  # KiB a connection, as needed: the indexes of 100,000 runs are beyond the usual 2 MB
+    "wal_autocheckpoint=4000",  # pages: runs write the same few again and again, which are then copied once
+)
 
 
 class SQLiteEngine:
@@ -57,7 +63,7 @@ class SQLiteEngine:
 
                     sqlite_utils.Database(connection).enable_wal()
             connection.row_factory = _as_dict  # after sqlite-utils, which reads its rows by position
-            for pragma in ("synchronous=FULL", "foreign_keys=ON", "fullfsync=ON", f"cache_size={_CACHE}"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
         except sqlite3.Error as error:
             raise self.translated(error) from error

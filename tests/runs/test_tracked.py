@@ -66,6 +66,31 @@ def test_what_is_logged_is_kept(customers: Project) -> None:
     assert customers.audit.verify().ok
 
 
+def test_a_run_knows_itself_in_its_block_after_it_and_when_the_project_is_closed(project: Project) -> None:
+    with project.runs.start("tries", {"C": 0.5}) as run:
+        run.log_metric("loss", 3)
+        assert (run.number, run.actor, run.kind, run.ended_at) == (1, "ann@example.com", "tracked", None)
+        run.set_tags({"team": "risk"})
+        assert (run.metrics, run.tags) == ({"loss": 3.0}, {"team": "risk"})
+        assert not hasattr(run, "nothing_of_that_name")
+    project.close()
+    assert (run.status, run.metrics, run.tags, run.parameters) == (
+        "finished",
+        {"loss": 3.0},
+        {"team": "risk"},
+        {"C": 0.5},
+    )
+    assert run.ended_at
+    assert run.to_dict()["experiment"] == "tries"
+
+
+def test_a_run_that_somebody_else_stopped_is_stopped_for_its_block(project: Project) -> None:
+    with project.runs.start("tries") as run:
+        run.log_metric("loss", 3)
+        project.runs.stop(run.id, "enough")
+    assert (run.status, run.reason, run.metrics) == ("stopped", "enough", {"loss": 3.0})
+
+
 def test_artifacts_come_back_as_what_they_were(make_project, tmp_path: Path) -> None:
     import matplotlib
 

@@ -14,7 +14,7 @@ from ...config import duration
 from ...errors import BadInput, NotFound, Refused, close_matches
 from ...refs import check_name
 from ...store import Store
-from ..ledger import ALPHABET
+from ...store.ids import ALPHABET
 from ..plain import storable
 from ..run import Run, RunError
 from ..runs import Runs, Sweep

@@ -14,15 +14,16 @@ _KIND = "run"
 _AT_ONCE = 200
 
 
-def of_run(tx: Transaction, id: str, experiment: str, notebook: str | None) -> None:
-    """Make a new run findable by its experiment and notebook."""
-    tx.describe(_KIND, id, f"{experiment} {notebook or ''}")
+def of_run(
+    tx: Transaction, id: str, experiment: str, notebook: str | None, parameters: Mapping[str, Any]
+) -> None:
+    """Make a new run findable by its experiment, notebook and parameters."""
+    tx.describe(_KIND, id, f"{experiment} {notebook or ''} {_said(parameters)}")
 
 
 def of_parameters(tx: Transaction, id: str, values: Mapping[str, Any]) -> None:
     """Make a run findable by parameters that are new."""
-    if values:
-        tx.describe(_KIND, id, " ".join(f"{name} {_text(value)}" for name, value in values.items()))
+    tx.describe(_KIND, id, _said(values))
 
 
 def of_tags(tx: Transaction, id: str, values: Mapping[str, str]) -> None:
@@ -58,9 +59,9 @@ def _describe(tx: Transaction, id: str) -> None:
     run = tx.one("SELECT experiment, notebook, error, note FROM runs WHERE id = :id", id=id)
     if run is None:
         return
-    of_run(tx, id, run["experiment"], run["notebook"])
-    parameters = tx.all("SELECT name, value FROM run_parameters WHERE run = :id", id=id)
-    of_parameters(tx, id, {row["name"]: json.loads(row["value"]) for row in parameters})
+    rows = tx.all("SELECT name, value FROM run_parameters WHERE run = :id", id=id)
+    parameters = {row["name"]: json.loads(row["value"]) for row in rows}
+    of_run(tx, id, run["experiment"], run["notebook"], parameters)
     tags = tx.all("SELECT name, value FROM run_tags WHERE run = :id", id=id)
     of_tags(tx, id, {row["name"]: row["value"] for row in tags})
     of_error(tx, id, RunError(**json.loads(run["error"])) if run["error"] else None)
@@ -68,5 +69,7 @@ def _describe(tx: Transaction, id: str) -> None:
         of_note(tx, id, run["note"])
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else dumps(value)
+def _said(parameters: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{name} {value if isinstance(value, str) else dumps(value)}" for name, value in parameters.items()
+    )

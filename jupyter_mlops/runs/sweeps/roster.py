@@ -363,8 +363,9 @@ class Roster:
             ],
         )
         for member in queued:
-            words.of_run(tx, member.id, experiment, plan.notebook.name)
-            insert_parts(tx, member.id, plan.effective(member.injected), plan.inputs_of(member.injected))
+            parameters = plan.effective(member.injected)
+            insert_parts(tx, member.id, parameters, plan.inputs_of(member.injected))
+            words.of_run(tx, member.id, experiment, plan.notebook.name, parameters)
 
 
 def _settled(row: Mapping[str, Any]) -> bool:

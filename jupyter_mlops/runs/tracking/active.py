@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from ..sweeps.pruning import Judge
 
 
-_KNOWN = tuple(field.name for field in fields(Run))
+_FIELDS = tuple(field.name for field in fields(Run))
 
 
 class ActiveRun(Run):
     """A run while it runs.
 
-    What is logged is stored at once, and seen in this value at once; threads may share it.
+    What is logged is stored at once, and seen in this value at once; threads may share it. What else there
+    is to know of the run is read when somebody asks for it: most blocks do not, neither before nor after.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class ActiveRun(Run):
         "_judge",
         "_objects",
         "_pen",
+        "_read",
         "_records",
         "_save_model",
         "failure",
@@ -49,6 +51,7 @@ class ActiveRun(Run):
     _guard: threading.RLock
     _judge: Judge | None
     _pen: Pen
+    _read: Callable[[], Run]
     _records: Records
     _objects: Objects
     _save_model: SaveModel | None
@@ -56,7 +59,8 @@ class ActiveRun(Run):
 
     def __init__(
         self,
-        run: Run,
+        known: Mapping[str, Any],
+        read: Callable[[], Run],
         pen: Pen,
         records: Records,
         objects: Objects,
@@ -64,26 +68,42 @@ class ActiveRun(Run):
         fixed: Mapping[str, str],
         save_model: SaveModel | None,
     ) -> None:
-        self.refresh(run)
-        for name, value in (
-            ("_pen", pen),
-            ("_records", records),
-            ("_objects", objects),
-            ("_datasets", datasets),
-            ("_fixed", dict(fixed)),
-            ("_save_model", save_model),
-            ("_guard", threading.RLock()),
-            ("_judge", None),
-            ("failure", None),
-        ):
-            object.__setattr__(self, name, value)
+        """Make the run of which ``known``, its id among it, is known; ``read`` returns all that is stored."""
+        self._see(
+            **known,
+            _read=read,
+            _pen=pen,
+            _records=records,
+            _objects=objects,
+            _datasets=datasets,
+            _fixed=dict(fixed),
+            _save_model=save_model,
+            _guard=threading.RLock(),
+            _judge=None,
+            failure=None,
+        )
         _active.add(self)
 
-    def refresh(self, run: Run) -> None:
-        """Take over everything that ``run``, read a moment ago, knows."""
-        for name in _KNOWN:
-            object.__setattr__(self, name, getattr(run, name))
-        self._see(metrics=dict(run.metrics))
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _FIELDS:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            with self._guard:
+                run = self._read()
+                for each in _FIELDS:
+                    if not self._has(each):
+                        self._see(**{each: getattr(run, each)})
+                self._see(metrics=dict(self.metrics))
+            return object.__getattribute__(self, name)
+
+    def over(self, read: Callable[[], Run]) -> None:
+        """Be what ``read`` returns, when somebody asks: the run has ended."""
+        with self._guard:
+            self._see(_read=read)
+            for name in _FIELDS:
+                if name != "id" and self._has(name):
+                    object.__delattr__(self, name)
 
     def forked(self) -> None:
         """Begin anew in a child process, where nobody will ever give back a lock of the parent's threads."""
@@ -240,6 +260,13 @@ class ActiveRun(Run):
             kept = self._records.artifact(self.id, artifact, free)
             self._see(artifacts={**self.artifacts, kept.name: kept})
         return kept
+
+    def _has(self, name: str) -> bool:
+        try:
+            object.__getattribute__(self, name)
+        except AttributeError:
+            return False
+        return True
 
     def _see(self, **values: Any) -> None:
         for name, value in values.items():

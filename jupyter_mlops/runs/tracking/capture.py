@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,21 @@ def environment() -> dict[str, Any]:
     ``hashing`` says whether texts have the same hash in every process, and so sets the same order.
     """
     return {
+        **_machine(),
+        "executable": sys.executable,
+        "hashing": "fixed" if _hashes_are_fixed() else "random",
+        "distributions": distributions(),
+    }
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "executable": sys.executable,
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
-        "hashing": "fixed" if _hashes_are_fixed() else "random",
-        "distributions": distributions(),
     }
 
 

@@ -92,7 +92,8 @@ class Journal:
         self._folder = folder
         self._place = str(folder)
         self._pushed: set[str] = set()
-        self._last: dict[str, set[str]] = {}  # the files that were there when a run ended here
+        # the files that were there when a run ended here, and whether they were damaged
+        self._last: dict[str, dict[str, bool]] = {}
         self.forked()
         _journals.add(self)
 
@@ -165,10 +166,11 @@ class Journal:
             return False
         if last:
             self._tell_ended(names)
-            self._last[run] = set(names)
         row = tx.one("SELECT taken FROM metric_journals WHERE run = :run", run=run)
         files = self._files(names, row)
         known = {file.path.name for file in files if file.damaged}
+        if last:
+            self._last[run] = {name: name in known for name in names}
         more = False
         courses: dict[str, _Course] = {}
         reading = []
@@ -193,7 +195,10 @@ class Journal:
         self._keep(tx, run, {name: course for name, course in courses.items() if course.fresh})
         taken = {file.path.name: [file.offset, file.names, file.damaged] for file in files}
         tx.execute(_UPSERT_TAKEN, run=run, taken=json.dumps(taken, ensure_ascii=False))
-        self._tell_damaged(tx, run, sorted({name for name, kept in taken.items() if kept[2]} - known))
+        damaged = {name for name, kept in taken.items() if kept[2]}
+        if last:
+            self._last[run] = {name: name in damaged for name in names}
+        self._tell_damaged(tx, run, sorted(damaged - known))
         return more
 
     def copy(self, run: str) -> dict[str, bytes]:
@@ -214,12 +219,12 @@ class Journal:
     def forget(self, run: str) -> None:
         """Remove the files of a run that has ended, as is recorded by now."""
         names = self._there().get(run, [])
-        if not self._last.pop(run, set()).issuperset(names):
+        if not self._last.get(run, {}).keys() >= set(names):
             self._take(run)  # a process began to log while the end was being written
-        damaged = self._damaged(run) if names else ()
+        damaged = self._last.pop(run, {})
         for name in names:
             with suppress(OSError):
-                if name in damaged:
+                if damaged.get(name):
                     (aside := self._folder.with_name(_DAMAGED)).mkdir(exist_ok=True)
                     (self._folder / name).rename(aside / name)
                 else:
@@ -344,11 +349,6 @@ class Journal:
     def _files(self, names: Iterable[str], row: Mapping[str, Any] | None) -> list[_File]:
         taken = json.loads(row["taken"]) if row else {}
         return [_File(self._folder / name, *taken.get(name, ())) for name in names]
-
-    def _damaged(self, run: str) -> set[str]:
-        row = self._store.one("SELECT taken FROM metric_journals WHERE run = :run", run=run)
-        taken = json.loads(row["taken"]) if row else {}
-        return {name for name, state in taken.items() if state[-1] is True}
 
     @staticmethod
     def _tell_damaged(tx: Transaction, run: str, names: Sequence[str]) -> None:

@@ -46,6 +46,7 @@ class Records:
             fresh = {name: value for name, value in values.items() if name not in known}
             if fresh:
                 insert_parts(tx, id, fresh, {})
+                words.of_parameters(tx, id, fresh)
                 tx.event("run.recorded", f"run:{id}", what="parameters", names=sorted(fresh))
 
     def tags(self, id: str, values: Mapping[str, str]) -> None:
@@ -150,7 +151,6 @@ def insert_parts(
                 for name, value in parameters.items()
             ],
         )
-    words.of_parameters(tx, id, parameters)
     for name, fixed in inputs.items():
         tx.insert("run_inputs", run=id, name=name, ref=fixed.ref, digest=fixed.digest)
 

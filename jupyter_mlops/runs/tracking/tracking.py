@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from .records import Records
 from .working_copy import WorkingCopy
 
 _SETTLE_SECONDS = 1.0
-_NONE_GONE: Mapping[str, tuple[str, RunError]] = {}  # this process lives
 
 
 class Tracking:
@@ -87,24 +86,35 @@ class Tracking:
         id = self._ledger.new_id()
         with self._liveness.hold(id):
             self._ledger.begin_tracked(id, experiment, given, fixed, git)
-            begun = self._shelf.begun(id, given, {name: each.ref for name, each in fixed.items()})
-            run = self._active(begun, {each.asked: each.ref for each in fixed.values()})
+            known = {
+                "id": id,
+                "experiment": experiment,
+                "status": "running",
+                "parameters": given,
+                "metrics": {},
+                "tags": {},
+                "inputs": {name: each.ref for name, each in fixed.items()},
+                "outputs": (),
+                "artifacts": {},
+            }
+            asked = {each.asked: each.ref for each in fixed.values()}
+            run = self._active(known, lambda: self._shelf.stored(id), asked)
             leave = context.entered(run, self._root)
-            process = os.getpid()
+            process, ended = os.getpid(), False
             try:
                 yield run
             except BaseException as error:
                 if os.getpid() == process:
-                    self._end(run, code, *_told(error))
+                    ended = self._end(run, code, *_told(error))
                 raise
             else:
                 if os.getpid() == process:
-                    self._end(run, code, *_told(run.failure))
+                    ended = self._end(run, code, *_told(run.failure))
             finally:
                 leave()
                 run.close()
                 if os.getpid() == process:  # a forked child may leave the block too, and the run goes on
-                    run.refresh(self._shelf.runs([id], _NONE_GONE)[0])
+                    run.over(lambda: self._shelf.stored(id) if ended else self._shelf.runs([id])[0])
         if os.getpid() == process:
             self._liveness.forget(id)
 
@@ -123,12 +133,15 @@ class Tracking:
             row = self._store.one("SELECT request FROM sweeps WHERE id = :id", id=runs[0].sweep) or {}
             plan = Plan.inputs_from(row["request"])
             fixed |= {each.asked: each.ref for each in plan.values() if each.ref in fixed}
-        return self._active(runs[0], fixed)
+        return self._active({"id": id}, lambda: runs[0], fixed)
 
-    def _active(self, run: Run, fixed: Mapping[str, str]) -> ActiveRun:
+    def _active(
+        self, known: Mapping[str, Any], read: Callable[[], Run], fixed: Mapping[str, str]
+    ) -> ActiveRun:
         return ActiveRun(
-            run,
-            self._shelf.journal.pen(run.id),
+            known,
+            read,
+            self._shelf.journal.pen(known["id"]),
             self._records,
             self._objects,
             self._datasets,
@@ -145,10 +158,11 @@ class Tracking:
 
     def _end(
         self, run: ActiveRun, code: str | None, status: str, error: RunError | None, reason: str
-    ) -> None:
+    ) -> bool:
+        """Record the end; return whether nobody else had recorded one before."""
         run.close()
         with self._objects.holding():  # until the fact is there, nothing else keeps the bytes
-            self._ledger.end(run.id, status, error, reason, self._keeping.keep(code))
+            return self._ledger.end(run.id, status, error, reason, self._keeping.keep(code))
 
 
 def _told(error: BaseException | None) -> tuple[str, RunError | None, str]:

@@ -149,7 +149,7 @@ def executed(luggage: Luggage, place: Path, stopped: Callable[[], bool]) -> Parc
                 outcome = executor.run(luggage.task, stopped)
             finally:
                 executor.close()
-            return None if outcome is None else _parcel(project, luggage, outcome, liveness.journals)
+            return None if outcome.stopped else _parcel(project, luggage, outcome, liveness.journals)
     except (MLOpsError, OSError) as error:
         return Parcel(Outcome(RunError(None, type(error).__name__, str(error))))
 

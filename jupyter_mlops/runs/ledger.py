@@ -186,6 +186,23 @@ class Ledger:
         row = self._store.one("SELECT reason, pruned_step FROM runs WHERE id = :id", id=id)
         return str(row["reason"]) if row and row["pruned_step"] is not None else ""
 
+    def keep(self, id: str, kept: Kept) -> None:
+        """Record how far a run came that somebody stops or has stopped."""
+        with self._people.write(Role.NONE) as tx:
+            found = tx.execute(
+                "UPDATE runs SET executed_digest = :executed, source_digest = :sources, "
+                "environment_digest = :environment, warm = :warm, why_cold = :why_cold "
+                "WHERE id = :id AND status IN ('running', 'stopped') AND executed_digest IS NULL",
+                id=id,
+                executed=kept.executed,
+                sources=kept.sources,
+                environment=kept.environment,
+                warm=None if kept.warm is None else int(kept.warm),
+                why_cold=kept.why_cold,
+            )
+            if found:
+                tx.event("run.recorded", f"run:{id}", what="notebook", digest=kept.executed)
+
     def close(
         self,
         tx: Transaction,
@@ -202,8 +219,12 @@ class Ledger:
             return False
         tx.execute(
             "UPDATE runs SET status = :status, error = :error, reason = :reason, ended_at = :at, "
-            "executed_digest = :executed, source_digest = :sources, environment_digest = :environment, "
-            "warm = :warm, why_cold = :why_cold, lease_token = NULL, lease_until = NULL, "
+            # of a run that was stopped it may be known already
+            "executed_digest = COALESCE(:executed, executed_digest), "
+            "source_digest = COALESCE(:sources, source_digest), "
+            "environment_digest = COALESCE(:environment, environment_digest), "
+            "warm = COALESCE(:warm, warm), why_cold = COALESCE(:why_cold, why_cold), "
+            "lease_token = NULL, lease_until = NULL, "
             # a notebook may go on although it was told that it is hopeless
             "pruned_step = CASE WHEN :status = 'stopped' THEN pruned_step END WHERE id = :id",
             id=id,
@@ -215,7 +236,7 @@ class Ledger:
             environment=kept.environment if kept else None,
             reason=reason,
             warm=None if kept is None or kept.warm is None else int(kept.warm),
-            why_cold=kept.why_cold if kept else "",
+            why_cold=kept.why_cold if kept else None,
         )
         words.of_error(tx, id, error)
         self._shelf.journal.ingest(tx, id, last=True)

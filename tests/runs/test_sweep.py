@@ -19,6 +19,7 @@ import pytest
 from jupyter_mlops import lifeline
 from jupyter_mlops.errors import BadInput, Conflict, NotFound, Refused
 from jupyter_mlops.project import Project, open_project
+from jupyter_mlops.runs import Run
 
 from ..gates import Gates
 from .conftest import WriteNotebook, commit_customers, eventually, verbs
@@ -29,6 +30,7 @@ WAITING = (
     """
 import pathlib, time
 import jupyter_mlops as mlops
+print("waiting for", n, flush=True)
 mlops.log_metric("started", n)
 while not (pathlib.Path(folder) / str(n)).exists():
     time.sleep(0.05)
@@ -84,6 +86,13 @@ def waiting_runs(project: Project) -> list[str]:
     return [
         run.id for run in project.runs.search() if "started" in run.metrics and "score" not in run.metrics
     ]
+
+
+def how_far(run: Run) -> str:
+    """What the executed notebook shows of a run's last cell; nothing where none was kept."""
+    document = run.executed_notebook()
+    cells = document["cells"] if document else [{"outputs": []}]
+    return "".join("".join(output.get("text", "")) for output in cells[-1]["outputs"])
 
 
 def test_a_killed_sweep_is_resumed_with_what_it_lacks(project: Project, waiting: Path, gates: Gates) -> None:
@@ -199,8 +208,16 @@ def test_ctrl_c_stops_everything_and_the_sweep_can_be_resumed(
     assert sweep.status == "stopped"
     assert [run.status for run in project.runs.sweep(sweep.id)] == ["stopped"] * 4
     assert verbs(project, f"sweep:{sweep.id}") == ["sweep.started", "sweep.stopped"]
+    assert [how_far(run) for run in project.runs.sweep(sweep.id)] == [
+        "waiting for 1\n",
+        "waiting for 2\n",
+        "",
+        "",
+    ]
     gates.open(1, 2, 3, 4)
-    assert [run.status for run in project.runs.resume(sweep.id)] == ["finished"] * 4
+    resumed = project.runs.resume(sweep.id)
+    assert [run.status for run in resumed] == ["finished"] * 4
+    assert [how_far(run) for run in resumed] == [f"waiting for {n}\n" for n in (1, 2, 3, 4)]
 
 
 def test_somebody_else_stops_a_run_and_then_the_sweep(
@@ -225,6 +242,9 @@ def test_somebody_else_stops_a_run_and_then_the_sweep(
     assert sweep.status == "stopped"
     (told,) = [event for event in project.events(about=f"run:{first.id}") if event.verb == "run.stopped"]
     assert (told.actor, told.data["reason"]) == ("bo@example.com", "too dear")
+    kept = project.runs.get(first.id)
+    assert (kept.status, kept.reason, kept.error, kept.warm) == ("stopped", "too dear", None, True)
+    assert how_far(kept) == "waiting for 1\n"
     with pytest.raises(Conflict, match="is stopped already"):
         bo.runs.stop(sweep)
     with pytest.raises(NotFound):

@@ -19,6 +19,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlops import lifeline
+from jupyter_mlops.runs.execution.executor import overdue
 from jupyter_mlops.runs.liveness import holding
 from jupyter_mlops.runs.tracking import capture
 
@@ -188,9 +189,9 @@ def _executed(
         error = _at_cell(watch, "KernelDied", message)
     except TimeUp:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        error = _at_cell(
-            watch, "TimeLimit", f"the run took longer than its limit of {request['seconds']:g} seconds"
-        )
+        limit = request["seconds"]
+        message = "it was stopped" if limit is None else overdue(limit).message
+        error = _at_cell(watch, "TimeLimit", message)
     except Exception as failure:
         # two kernels that start at the same moment may pick the same port, and one of them dies of it
         if watch.cell is None and _DIED_STARTING in str(failure) and starts > 1:

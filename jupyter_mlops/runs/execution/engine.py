@@ -155,14 +155,15 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships 
         self.watch.cell = cell_index
         self.watch.idle = False
         try:
-            return super().execute_cell(cell, cell_index, **options)
+            executed = super().execute_cell(cell, cell_index, **options)
         except CellExecutionError as failure:
+            self.watch.idle = True
             # IPython shows a group of exceptions by printing it alone
             printed = [each["text"] for each in cell.outputs if each.get("name") == "stderr"]
             self.watch.raised = failure.ename, failure.evalue, "".join(printed)[-_LONGEST_TRACE:]
             raise
-        finally:
-            self.watch.idle = True
+        self.watch.idle = True  # and not where whoever executes it is interrupted
+        return executed
 
     def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
         """Keep what a cell wrote or showed, up to a limit for the whole notebook; what is beyond is told."""

@@ -49,7 +49,7 @@ class Outcome:
     """What came of a run.
 
     ``why`` says why it was not warm. ``died``: its kernel or process died through no error of the notebook,
-    so that it may be tried again.
+    so that it may be tried again. ``stopped``: it was told to stop, and this is how far it came.
     """
 
     error: RunError | None = None
@@ -59,6 +59,7 @@ class Outcome:
     warm: bool = False
     why: str = ""
     died: bool = False
+    stopped: bool = False
 
 
 def overdue(seconds: float) -> RunError:
@@ -75,7 +76,7 @@ class Executor(Protocol):
         """Start, in the background, what these runs will need."""
 
     def run(self, task: Task, stopped: Callable[[], bool]) -> Outcome | None:
-        """Execute one run and return what came of it, or ``None`` once ``stopped`` says so."""
+        """Execute one run and return what came of it; ``None`` or how far it came if ``stopped`` says so."""
 
     def close(self) -> None:
         """End everything that was started; nothing of it lives after."""

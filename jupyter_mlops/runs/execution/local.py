@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import select
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -36,6 +38,7 @@ _USUAL_HASH_SEED = "0"
 _BETWEEN_LOOKS = 0.1
 _LOG_LINES = 15
 _TO_SAVE = 10.0
+_TO_STOP = 3.0  # the same, while somebody waits for it
 _TO_DIE = 10.0
 _MOST_RUNS = 50  # of one process
 
@@ -74,8 +77,8 @@ class LocalExecutor:
             self._free.pop().end()
         self._templates.close()
 
-    def run(self, task: Task, stopped: Callable[[], bool]) -> Outcome | None:
-        """Execute ``task`` and return what came of it, or ``None`` as soon as ``stopped`` says so.
+    def run(self, task: Task, stopped: Callable[[], bool]) -> Outcome:
+        """Execute ``task`` and return what came of it, or how far it came when ``stopped`` says so.
 
         ``stopped`` is asked ten times a second. Raises ``OSError`` if the run's folder cannot be written.
         """
@@ -94,13 +97,13 @@ class LocalExecutor:
             self._request(work, task, template, why, place)
             with (work / "log").open("wb") as log:
                 process = self._started(work, environment, log)
-                overdue = _waited(process, task.seconds, stopped)
+                cut = _waited(process, task.seconds, stopped)
             status = process.poll()
             if isinstance(process, Forked) and process.free:
                 self._free.append(process)
-            if overdue is None:
-                return None
-            return self._outcome(work, task, status, task.seconds if overdue else None, template, seed)
+            limit = task.seconds if cut is _Cut.OVERDUE else None
+            outcome = self._outcome(work, task, status, limit, template, seed)
+            return replace(outcome, error=None, stopped=True) if cut is _Cut.STOPPED else outcome
         finally:
             shutil.rmtree(work, ignore_errors=True)
             if place is not None:
@@ -209,25 +212,31 @@ class LocalExecutor:
         return Imported({path: data for path, data in read.items() if data is not None})
 
 
-def _waited(process: Process, limit: float | None, stopped: Callable[[], bool]) -> bool | None:
-    """Wait for the run's process; return whether its time was up, or ``None`` if the run was stopped."""
-    deadline = None if limit is None else time.monotonic() + limit
-    overdue = False
+class _Cut(Enum):
+    """Why a run did not come to its own end."""
+
+    OVERDUE = auto()
+    STOPPED = auto()
+
+
+def _waited(process: Process, limit: float | None, stopped: Callable[[], bool]) -> _Cut | None:
+    """Wait for the run's process; return why it was cut short, if it was."""
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    cut = None
     try:
         while process.wait(_BETWEEN_LOOKS) is None:
-            if stopped():
-                return None
-            if deadline is None or time.monotonic() < deadline:
-                continue
-            if overdue:
-                return True
-            # once: the process ends the kernel and writes down how far it came
-            overdue, deadline = True, time.monotonic() + _TO_SAVE
-            process.terminate()
-        return overdue
+            late = time.monotonic() >= deadline
+            if cut is not None and late:
+                break
+            if cut is None and (late or stopped()):
+                # once: the process ends the kernel and writes down how far it came
+                cut = _Cut.OVERDUE if late else _Cut.STOPPED
+                deadline = time.monotonic() + (_TO_SAVE if late else _TO_STOP)
+                process.terminate()
+        return cut
     finally:
         # also after a good end: nothing that the notebook started outlives its run
-        if overdue or not process.free:
+        if cut is not None or not process.free:
             process.end()
 
 

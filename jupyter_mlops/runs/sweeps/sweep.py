@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 
 from ...errors import MLOpsError
 from ...objects import Entry, Objects
@@ -147,9 +148,13 @@ class Execution:
         try:
             question = _Question(member.id, self._stopping, self._alive, self._plan.seconds)
             outcome = self._executor.run(self._task(member), question)
-            if outcome is None and question.overdue:
-                outcome = Outcome(overdue(self._plan.seconds or 0.0))
-            if outcome is not None:
+            if question.overdue and (outcome is None or outcome.stopped):
+                outcome = replace(
+                    outcome or Outcome(), error=overdue(self._plan.seconds or 0.0), stopped=False
+                )
+            if outcome is not None and outcome.stopped:
+                self._keep_stopped(member, outcome)
+            elif outcome is not None:
                 self._record(member, outcome)
         except (MLOpsError, OSError) as error:
             # the run cannot be recorded as it went: say so in its place if possible, and give up the sweep
@@ -173,6 +178,11 @@ class Execution:
                 self._roster.again(member, self._plan, error, kept)
             else:
                 self._ledger.end(member.id, "failed", error, kept=kept, token=member.token)
+
+    def _keep_stopped(self, member: Member, outcome: Outcome) -> None:
+        """Keep how far a run came that somebody stopped, where that can be had."""
+        with suppress(MLOpsError, OSError), self._objects.holding():
+            self._ledger.keep(member.id, self._keep(outcome))
 
     def _keep(self, outcome: Outcome) -> Kept:
         with self._objects.batch() as batch:

@@ -121,7 +121,7 @@ def test_a_run_over_its_limit_is_ended_and_what_it_did_is_kept(
 ) -> None:
     # the limit counts from the start of the run: long enough for the first cell, whatever the machine
     cells = ("n = 1", "print('first')", "import time\ntime.sleep(600)")
-    asked = task(write_notebook, tmp_path, *cells, seconds=20.0)
+    asked = task(write_notebook, tmp_path, *cells, seconds=12.0)
     executor.prepare([asked, asked])
     outcome = executor.run(asked, never)
     assert outcome is not None
@@ -176,7 +176,9 @@ def test_a_stopped_run_leaves_nothing(
     asked = task(write_notebook, tmp_path, *cells)
     before = set(psutil.Process().children(recursive=True))  # other tests may lend a database to this one
     executor.prepare([asked, asked])
-    assert executor.run(asked, started.exists) is None
+    outcome = executor.run(asked, started.exists)
+    assert (outcome.stopped, outcome.error) == (True, None)
+    assert b"KeyboardInterrupt" in (outcome.executed or b"")
     assert not list((tmp_path / "state" / "runs").iterdir())
     executor.close()
     eventually(lambda: set(psutil.Process().children(recursive=True)) <= before)

@@ -192,6 +192,7 @@ def test_what_cannot_be_executed_again_says_so(
     with pytest.raises(BadInput, match="repeats no other"):
         trained.runs.reproduction(original)
     with monkeypatch.context() as without:
+        without.setattr("jupyter_core.paths.jupyter_path", lambda *_: [])
         without.setattr("jupyter_client.kernelspec.KernelSpecManager.get_kernel_spec", no_such_kernel)
         with pytest.raises(BadInput, match="asks for the kernel 'python3', which is not installed here"):
             trained.runs.execute(like=original)

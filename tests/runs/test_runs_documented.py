@@ -32,7 +32,7 @@ INNER = {
         "settle",
     }
     | {"experiments", "sweeps", "remove", "restore", "work"},
-    "ActiveRun": {"close", "forked", "refresh", "saw_commit", "saw_read", "version", "log_input"},
+    "ActiveRun": {"close", "forked", "over", "saw_commit", "saw_read", "version", "log_input"},
 }
 
 

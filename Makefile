@@ -18,6 +18,7 @@ lint: $(VENV)/dev.installed
 	$(BIN)/lint-imports
 
 bench: $(VENV)/dev.installed $(VENV)-bench/installed
+	$(BIN)/python -m compileall -q jupyter_mlops slackbot # as pip did with the others
 	$(BIN)/python benchmarks/startup.py $(VENV)-bench/bin/python
 	$(BIN)/python benchmarks/drift.py 3
 	$(BIN)/python benchmarks/datasets.py $(VENV)-bench/bin/dvc

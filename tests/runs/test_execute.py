@@ -301,3 +301,18 @@ def test_an_experiment_is_named_after_whatever_the_notebook_is_called(
     project = make_project()
     runs = project.runs.execute(write_notebook(project.root / "train (1) {ü}.ipynb", "x = 1"))
     assert runs[0].experiment == "train 1 ü"
+
+
+def test_of_two_hundred_megabytes_of_output_the_beginning_is_kept_and_the_rest_is_told(
+    make_project, write_notebook: WriteNotebook
+) -> None:
+    project = make_project()
+    loud = "line = 'x' * 999_999\nfor _ in range(200):\n    print(line)"
+    (run,) = project.runs.execute(write_notebook(project.root / "loud.ipynb", "n = 0", loud))
+    assert run.status == "finished", run.error
+    document = run.executed_notebook()
+    assert document is not None
+    *written, note = ["".join(output["text"]) for output in document["cells"][-1]["outputs"]]
+    kept = sum(map(len, written))
+    assert kept == 100_000_000
+    assert note.startswith("100,000,000 letters of the output of this cell were left out")
